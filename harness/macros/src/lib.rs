@@ -1,0 +1,253 @@
+//! `#[case]` turns a documented function into a [`Case`] constant, `check!`
+//! turns a comparison into a verdict that tells what was wanted and what came.
+//!
+//! Both are re-exported by `ipcspec-harness`; use them from there.
+
+use proc_macro::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{
+    Attribute, BinOp, Expr, ExprLit, ExprTry, Ident, ItemFn, Lit, LitStr, Meta, Path, Token,
+    bracketed, parenthesized, parse_macro_input,
+};
+
+/// Declares a case: `#[case(PAGE, "SECTION", …)] fn outcome() -> Verdict`.
+///
+/// The doc comment is the claim. After the page and its section these may
+/// follow, in any order:
+///
+/// - `settles = ["A03", "pipe.2 EMFILE"]`: claims and documented items that
+///   the case decides;
+/// - `needs = [Need::…]`: what the run must provide, else the case is skipped;
+/// - `also = [(PAGE, "SECTION")]`: further places that say the same;
+/// - `deadline = 20`: seconds until the case counts as hanging.
+///
+/// The function becomes a constant of the same name, to be listed in the
+/// module's `CASES`; one that is not listed is dead code.
+#[proc_macro_attribute]
+pub fn case(args: TokenStream, item: TokenStream) -> TokenStream {
+    let args = parse_macro_input!(args as CaseArgs);
+    let mut function = parse_macro_input!(item as ItemFn);
+    match expand_case(&args, &mut function) {
+        Ok(tokens) => tokens.into(),
+        Err(error) => error.to_compile_error().into(),
+    }
+}
+
+struct CaseArgs {
+    sources: Vec<(Path, LitStr)>,
+    settles: Vec<LitStr>,
+    needs: Vec<Expr>,
+    deadline: Option<Expr>,
+}
+
+fn list<T>(input: ParseStream, item: fn(ParseStream) -> syn::Result<T>) -> syn::Result<Vec<T>> {
+    let content;
+    bracketed!(content in input);
+    Ok(content.parse_terminated(item, Token![,])?.into_iter().collect())
+}
+
+fn source(input: ParseStream) -> syn::Result<(Path, LitStr)> {
+    let content;
+    parenthesized!(content in input);
+    let page = content.parse()?;
+    content.parse::<Token![,]>()?;
+    Ok((page, content.parse()?))
+}
+
+impl Parse for CaseArgs {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let page: Path = input.parse()?;
+        input.parse::<Token![,]>()?;
+        let section: LitStr = input.parse()?;
+        let mut args = Self {
+            sources: vec![(page, section)],
+            settles: vec![],
+            needs: vec![],
+            deadline: None,
+        };
+        while !input.is_empty() {
+            input.parse::<Token![,]>()?;
+            if input.is_empty() {
+                break;
+            }
+            let key: Ident = input.parse()?;
+            input.parse::<Token![=]>()?;
+            match key.to_string().as_str() {
+                "settles" => args.settles = list(input, |i| i.parse())?,
+                "needs" => args.needs = list(input, |i| i.parse())?,
+                "also" => args.sources.extend(list(input, source)?),
+                "deadline" => args.deadline = Some(input.parse()?),
+                _ => {
+                    return Err(syn::Error::new(
+                        key.span(),
+                        "expected `settles`, `needs`, `also` or `deadline`",
+                    ));
+                }
+            }
+        }
+        Ok(args)
+    }
+}
+
+/// The doc comment as one line of text.
+fn claim(attributes: &[Attribute]) -> String {
+    let mut lines = vec![];
+    for attribute in attributes {
+        if let Meta::NameValue(meta) = &attribute.meta
+            && meta.path.is_ident("doc")
+            && let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = &meta.value
+        {
+            lines.push(text.value().trim().to_owned());
+        }
+    }
+    lines.join(" ").trim().to_owned()
+}
+
+/// Wraps every `x?` as `told(x, "x")?`, so that an unexpected error names the
+/// call that gave it.
+struct TellTries;
+
+impl VisitMut for TellTries {
+    fn visit_expr_try_mut(&mut self, node: &mut ExprTry) {
+        let original = node.expr.clone();
+        visit_mut::visit_expr_try_mut(self, node);
+        let inner = &node.expr;
+        let span = inner.span();
+        node.expr = syn::parse_quote_spanned! { span=>
+            ::ipcspec_harness::told(#inner, ::ipcspec_harness::__text!(#original))
+        };
+    }
+
+    fn visit_item_mut(&mut self, _: &mut syn::Item) {}
+}
+
+fn expand_case(args: &CaseArgs, function: &mut ItemFn) -> syn::Result<proc_macro2::TokenStream> {
+    let name = function.sig.ident.clone();
+    let claim = claim(&function.attrs);
+    if claim.is_empty() {
+        return Err(syn::Error::new(
+            name.span(),
+            "a case needs a doc comment: the claim, in one sentence that could be false",
+        ));
+    }
+    if !claim.ends_with('.') {
+        return Err(syn::Error::new(name.span(), "a claim is a sentence and ends with a full stop"));
+    }
+    TellTries.visit_block_mut(&mut function.block);
+    let docs = function.attrs.iter().filter(|a| a.path().is_ident("doc"));
+    let others: Vec<_> = function.attrs.iter().filter(|a| !a.path().is_ident("doc")).collect();
+    let visibility = &function.vis;
+    let signature = &function.sig;
+    let block = &function.block;
+    let sources = args.sources.iter().map(|(page, section)| {
+        quote! { ::ipcspec_harness::Source { page: #page, section: #section } }
+    });
+    let settles = &args.settles;
+    let needs = &args.needs;
+    let deadline = match &args.deadline {
+        Some(seconds) => quote! { #seconds },
+        None => quote! { ::ipcspec_harness::Case::DEADLINE_SECONDS },
+    };
+    let text = name.to_string();
+    Ok(quote_spanned! { name.span()=>
+        #(#docs)*
+        #[allow(non_upper_case_globals)]
+        #visibility const #name: ::ipcspec_harness::Case = {
+            #(#others)*
+            #[allow(clippy::unnecessary_wraps)]
+            #signature #block
+            ::ipcspec_harness::Case {
+                module: ::core::module_path!(),
+                name: #text,
+                claim: #claim,
+                sources: &[#(#sources),*],
+                settles: &[#(#settles),*],
+                needs: &[#(#needs),*],
+                deadline_seconds: #deadline,
+                file: ::core::file!(),
+                line: ::core::line!(),
+                run: #name,
+            }
+        };
+    })
+}
+
+/// `check!(left == right)`, or another comparison, or any `bool`; an optional
+/// format string and its arguments tell the round or the row of a table.
+///
+/// When it does not hold, the function returns a *violated* verdict with the
+/// text of the left side, what was wanted, what came, and the place.
+#[proc_macro]
+pub fn check(input: TokenStream) -> TokenStream {
+    let Check { condition, context } = parse_macro_input!(input as Check);
+    let span = condition.span();
+    let context = match context {
+        None => quote! { ::std::string::String::new() },
+        Some(tokens) => quote! { ::std::format!(#tokens) },
+    };
+    let expansion = match &condition {
+        Expr::Binary(binary)
+            if matches!(
+                binary.op,
+                BinOp::Eq(_) | BinOp::Ne(_) | BinOp::Lt(_) | BinOp::Le(_) | BinOp::Gt(_) | BinOp::Ge(_)
+            ) =>
+        {
+            let (left, op, right) = (&binary.left, &binary.op, &binary.right);
+            let sign = match op {
+                BinOp::Eq(_) => "",
+                BinOp::Ne(_) => "anything but ",
+                BinOp::Lt(_) => "less than ",
+                BinOp::Le(_) => "at most ",
+                BinOp::Gt(_) => "more than ",
+                _ => "at least ",
+            };
+            quote_spanned! { span=>
+                match (&(#left), &(#right)) {
+                    (left, right) => if !(*left #op *right) {
+                        #[allow(unused_imports)]
+                        use ::ipcspec_harness::show::{ViaBytes as _, ViaDebug as _};
+                        return ::core::result::Result::Err(::ipcspec_harness::Failure::violated(
+                            ::ipcspec_harness::__text!(#left),
+                            #context,
+                            ::std::format!("{}{}", #sign, (&::ipcspec_harness::show::Shown(right)).shown()),
+                            (&::ipcspec_harness::show::Shown(left)).shown(),
+                        ));
+                    }
+                }
+            }
+        }
+        other => quote_spanned! { span=>
+            if !(#other) {
+                return ::core::result::Result::Err(::ipcspec_harness::Failure::violated(
+                    ::ipcspec_harness::__text!(#other),
+                    #context,
+                    ::std::string::String::from("true"),
+                    ::std::string::String::from("false"),
+                ));
+            }
+        },
+    };
+    quote! { { #expansion } }.into()
+}
+
+struct Check {
+    condition: Expr,
+    context: Option<proc_macro2::TokenStream>,
+}
+
+impl Parse for Check {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let condition = input.parse()?;
+        let mut context = None;
+        if !input.is_empty() {
+            input.parse::<Token![,]>()?;
+            if !input.is_empty() {
+                context = Some(input.parse()?);
+            }
+        }
+        Ok(Self { condition, context })
+    }
+}

@@ -1,0 +1,45 @@
+//! Runs the cases of ipcspec: each in a forked process of its own, in
+//! namespaces of its own, under a deadline, with a verdict that has to be
+//! positive.
+//!
+//! A program with cases calls [`serve_if_asked`] first in `main`, then starts
+//! a [`Pool`] and hands it one [`Case`] after another. A case is written with
+//! [`macro@case`] and [`check!`]; further processes are [`Child`]ren, which
+//! meet at a [`Latch`] and are proven to sleep with
+//! [`Child::blocked_in`].
+//!
+//! The harness knows no mechanism of inter-process communication.
+
+mod arena;
+mod case;
+mod child;
+mod evidence;
+mod isolation;
+mod keeper;
+mod meet;
+mod needs;
+mod pool;
+pub mod show;
+pub mod target;
+mod verdict;
+
+pub use arena::{remember, seed};
+pub use case::{Case, Page, Source};
+pub use child::{Child, End, Thread, close_copy};
+pub use evidence::{Evidence, Syscalls};
+pub use ipcspec_macros::{case, check};
+pub use isolation::{Isolation, LEVELS, Namespaces, writable_directory};
+pub use keeper::{Report, serve_if_asked, worker_id};
+pub use meet::{Counter, Latch};
+pub use needs::{Cap, Facility, Need, effective_caps};
+pub use pool::{Pool, Settings};
+pub use verdict::{Details, Failure, Mishap, Outcome, Verdict, told};
+
+/// The text of an expression, as a person would write it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __text {
+    ($expression:expr) => {
+        ::core::stringify!($expression)
+    };
+}
