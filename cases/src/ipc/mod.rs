@@ -1,0 +1,10 @@
+//! What the System V mechanisms share: keys, permissions, namespaces.
+
+pub mod keys;
+pub mod permissions;
+pub mod namespaces;
+
+use ipcspec_harness::Case;
+
+/// The cases of this mechanism.
+pub const CASES: &[&[Case]] = &[keys::CASES, permissions::CASES, namespaces::CASES];

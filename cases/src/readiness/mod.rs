@@ -1,0 +1,10 @@
+//! Readiness of all mechanisms: poll, select, epoll.
+
+pub mod poll;
+pub mod select;
+pub mod epoll;
+
+use ipcspec_harness::Case;
+
+/// The cases of this mechanism.
+pub const CASES: &[&[Case]] = &[poll::CASES, select::CASES, epoll::CASES];

@@ -1,0 +1,6 @@
+//! POSIX semaphores: named and unnamed.
+
+use crate::prelude::*;
+
+/// The cases of this module.
+pub const CASES: &[Case] = &[];

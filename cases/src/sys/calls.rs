@@ -1,0 +1,47 @@
+//! System calls in which processes sleep, each with all the numbers under
+//! which a C library may enter it.
+#![allow(missing_docs)]
+
+use ipcspec_harness::Syscalls;
+use libc::c_long;
+
+macro_rules! calls {
+    ($( $constant:ident = $name:literal: $( $(#[$only:meta])* $number:ident ),+; )+) => { $(
+        pub const $constant: Syscalls = Syscalls {
+            name: $name,
+            numbers: &[$( $(#[$only])* (libc::$number as c_long) ),+],
+        };
+    )+ };
+}
+
+calls! {
+    READ = "read": SYS_read;
+    WRITE = "write": SYS_write;
+    READV = "readv": SYS_readv, SYS_preadv2;
+    WRITEV = "writev": SYS_writev, SYS_pwritev2;
+    OPEN = "open": SYS_openat, #[cfg(target_arch = "x86_64")] SYS_open;
+    SPLICE = "splice": SYS_splice;
+    TEE = "tee": SYS_tee;
+    VMSPLICE = "vmsplice": SYS_vmsplice;
+    SENDFILE = "sendfile": SYS_sendfile;
+    POLL = "poll": SYS_ppoll, #[cfg(target_arch = "x86_64")] SYS_poll;
+    SELECT = "select": SYS_pselect6, #[cfg(target_arch = "x86_64")] SYS_select;
+    EPOLL_WAIT = "epoll_wait": SYS_epoll_pwait, SYS_epoll_pwait2, #[cfg(target_arch = "x86_64")] SYS_epoll_wait;
+    SEMOP = "semop": SYS_semop, SYS_semtimedop;
+    MSGSND = "msgsnd": SYS_msgsnd;
+    MSGRCV = "msgrcv": SYS_msgrcv;
+    MQ_SEND = "mq_send": SYS_mq_timedsend;
+    MQ_RECEIVE = "mq_receive": SYS_mq_timedreceive;
+    FUTEX = "futex": SYS_futex;
+    PAUSE = "pause": SYS_ppoll, #[cfg(target_arch = "x86_64")] SYS_pause;
+    SIGSUSPEND = "sigsuspend": SYS_rt_sigsuspend;
+    SIGTIMEDWAIT = "sigtimedwait": SYS_rt_sigtimedwait;
+    NANOSLEEP = "nanosleep": SYS_nanosleep, SYS_clock_nanosleep;
+    WAIT = "wait": SYS_wait4, SYS_waitid;
+    ACCEPT = "accept": SYS_accept, SYS_accept4;
+    CONNECT = "connect": SYS_connect;
+    SEND = "send": SYS_sendto, SYS_sendmsg;
+    RECV = "recv": SYS_recvfrom, SYS_recvmsg;
+    FLOCK = "flock": SYS_flock;
+    FCNTL = "fcntl": SYS_fcntl;
+}

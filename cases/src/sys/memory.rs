@@ -1,0 +1,1 @@
+//! Mappings and buffers that end at a guard page.

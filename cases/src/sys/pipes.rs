@@ -1,0 +1,1 @@
+//! Pipes, FIFOs and splicing.

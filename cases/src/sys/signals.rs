@@ -1,0 +1,1 @@
+//! Signals: handlers, sets and what siginfo tells.

@@ -1,0 +1,21 @@
+//! Limits of the target, read where the kernel tells them.
+
+use ipcspec_harness::Verdict;
+
+/// The number in `/proc/sys/NAME`.
+pub fn sysctl(name: &str) -> Verdict<u64> {
+    Ok(numbers(name)?[0])
+}
+
+/// All numbers in `/proc/sys/NAME`.
+pub fn numbers(name: &str) -> Verdict<Vec<u64>> {
+    let text = std::fs::read_to_string(format!("/proc/sys/{name}"))?;
+    let numbers: Vec<u64> =
+        text.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    if numbers.is_empty() { Err(format!("/proc/sys/{name} is empty"))? } else { Ok(numbers) }
+}
+
+/// Writes `/proc/sys/NAME`. The case declares it with `Need::Sysctl`.
+pub fn set_sysctl(name: &str, value: impl std::fmt::Display) -> Verdict {
+    Ok(std::fs::write(format!("/proc/sys/{name}"), value.to_string())?)
+}
