@@ -2,6 +2,7 @@
 //! version.
 #![allow(unsafe_code)]
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -46,6 +47,28 @@ pub enum Need {
     Arch(&'static [&'static str]),
     /// A core file can be written: hard limit, and a pattern that is a file.
     CoreFiles,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::Cap(cap) => f.write_str(&cap.name()),
+            Self::OwnCap(cap) => write!(f, "{} over its own namespaces", cap.name()),
+            Self::Unprivileged => f.write_str("no privilege"),
+            Self::OtherUsers => f.write_str("other user ids to become (CAP_SETUID)"),
+            Self::Sysctl(name) => write!(f, "writable /proc/sys/{name}"),
+            Self::Own(kinds) => write!(f, "own namespaces: {}", kinds.names()),
+            Self::CanUnshare(kinds) => write!(f, "new namespaces: {}", kinds.names()),
+            Self::Facility(facility) => f.write_str(facility.name),
+            Self::Proc => f.write_str("/proc"),
+            Self::File(path) => f.write_str(path),
+            Self::Processors(count) => write!(f, "{count} processors"),
+            Self::Memory(bytes) => write!(f, "{bytes} bytes of memory"),
+            Self::Arch(names) => write!(f, "architecture {}", names.join(" or ")),
+            Self::CoreFiles => f.write_str("core files"),
+        }
+    }
 }
 
 /// A facility of the kernel, probed by a call of its own.
@@ -179,14 +202,14 @@ pub(crate) fn meet(needs: &[Need], isolation: &Isolation) -> Verdict {
     let mut missing = vec![];
     let mut absent = None;
     for need in needs {
+        let unless = |met: bool| (!met).then(|| need.to_string());
         let lacks = match *need {
-            Need::Root => (!initial_user || !Uid::effective().is_root()).then(|| "root".to_owned()),
-            Need::Cap(cap) => (!initial_user || !cap.is_in(caps)).then(|| cap.name()),
-            Need::OwnCap(cap) => (!cap.is_in(caps)).then(|| cap.name()),
+            Need::Root => unless(initial_user && Uid::effective().is_root()),
+            Need::Cap(cap) => unless(initial_user && cap.is_in(caps)),
+            Need::OwnCap(cap) => unless(cap.is_in(caps)),
             Need::Unprivileged => None,
             Need::OtherUsers => {
-                let able = initial_user && Cap::SetUid.is_in(caps) && uid_map_is_whole();
-                (!able).then(|| "other user ids to become (CAP_SETUID)".to_owned())
+                unless(initial_user && Cap::SetUid.is_in(caps) && uid_map_is_whole())
             }
             Need::Sysctl(name) => match isolation.may_write_sysctl(name) {
                 Err(reason) => Some(reason),
@@ -195,33 +218,29 @@ pub(crate) fn meet(needs: &[Need], isolation: &Isolation) -> Verdict {
                         fs::OpenOptions::new().write(true).open(format!("/proc/sys/{name}"))
                     })
                     .err()
-                    .map(|error| format!("writable /proc/sys/{name} ({error})")),
+                    .map(|error| format!("{need} ({error})")),
             },
-            Need::Own(kinds) => (!isolation.namespaces.contains(kinds))
-                .then(|| format!("own namespaces: {}", kinds.names())),
-            Need::CanUnshare(kinds) => can_unshare(kinds)
-                .err()
-                .map(|errno| format!("new namespaces: {} ({errno:?})", kinds.names())),
+            Need::Own(kinds) => unless(isolation.namespaces.contains(kinds)),
+            Need::CanUnshare(kinds) => {
+                can_unshare(kinds).err().map(|errno| format!("{need} ({errno:?})"))
+            }
             Need::Facility(facility) => {
                 if let Err(errno) = (facility.probe)() {
                     absent.get_or_insert((facility.name, errno));
                 }
                 None
             }
-            Need::Proc => (!Path::new("/proc/self/stat").exists()).then(|| "/proc".to_owned()),
-            Need::File(path) => {
-                fs::File::open(path).err().map(|error| format!("{path} ({error})"))
-            }
+            Need::Proc => unless(Path::new("/proc/self/stat").exists()),
+            Need::File(path) => fs::File::open(path).err().map(|error| format!("{need} ({error})")),
             Need::Processors(count) => {
                 let have = std::thread::available_parallelism().map_or(1, usize::from);
-                (have < count).then(|| format!("{count} processors (have {have})"))
+                (have < count).then(|| format!("{need} (have {have})"))
             }
             Need::Memory(bytes) => {
                 let have = available_memory();
-                (have < bytes).then(|| format!("{bytes} bytes of memory (have {have})"))
+                (have < bytes).then(|| format!("{need} (have {have})"))
             }
-            Need::Arch(names) => (!names.contains(&std::env::consts::ARCH))
-                .then(|| format!("architecture {}", names.join(" or "))),
+            Need::Arch(names) => unless(names.contains(&std::env::consts::ARCH)),
             Need::CoreFiles => core_files().err(),
         };
         missing.extend(lacks);

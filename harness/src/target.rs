@@ -5,10 +5,10 @@ use std::fs;
 
 use nix::sys::utsname::uname;
 use nix::unistd::{Gid, Uid};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The target of a run, as the start record tells it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Target {
     /// `uname -s`.
     pub sysname: String,

@@ -1,1 +1,14 @@
-fn main(){}
+//! The program `ipcspec`.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    // Before any argument is read: this process may be a worker.
+    ipcspec_harness::serve_if_asked(&ipcspec_cases::all());
+    match ipcspec_suite::cli::main() {
+        Ok(status) => status.into(),
+        Err(trouble) => {
+            eprintln!("ipcspec: {trouble}");
+            2.into()
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::{Result, Trouble, coverage, document, listing, run};
+
+/// Does this kernel keep what the documentation of Linux inter-process
+/// communication promises?
+///
+/// Exit status: 0 all as expected; 1 something was violated that was not
+/// expected, or an expectation is stale; 2 usage, or the run is broken or
+/// incomplete.
+#[derive(Debug, Parser)]
+#[command(name = "ipcspec", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run cases on the running kernel (what happens without a command, too)
+    Run(run::Options),
+    /// List cases with claim and source
+    List(listing::ListOptions),
+    /// Tell everything about one case
+    Show(listing::ShowOptions),
+    /// Count which claims and documented items are settled, and by what
+    Coverage(coverage::Options),
+    /// Write CONFORMANCE.md from recorded runs
+    Document(document::Options),
+}
+
+/// Reads the arguments and does what they say; the exit status.
+pub fn main() -> Result<u8> {
+    let cases = ipcspec_cases::all();
+    if let Some(argument) = std::env::args_os().find(|argument| argument.to_str().is_none()) {
+        return Err(Trouble(format!("argument {argument:?} is not UTF-8")));
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are not errors, and go to standard output.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            return Err(Trouble(first.trim_start_matches("error: ").to_owned()));
+        }
+    };
+    match cli.command {
+        None => run::run(&cases, &cli.run),
+        Some(Command::Run(options)) => run::run(&cases, &options),
+        Some(Command::List(options)) => listing::list(&cases, &options).map(|()| 0),
+        Some(Command::Show(options)) => listing::show(&cases, &options).map(|()| 0),
+        Some(Command::Coverage(options)) => coverage::print(&cases, &options).map(|()| 0),
+        Some(Command::Document(options)) => document::write(&cases, &options).map(|()| 0),
+    }
+}

@@ -1,0 +1,66 @@
+//! The run as JUnit XML: a test suite per mechanism. *Violated* is a failure,
+//! *broken* an error, *absent* and *skipped* are skipped.
+
+use std::time::Duration;
+
+use ipcspec_harness::Outcome;
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::record::{CaseRecord, Start};
+use crate::{Result, Trouble, human};
+
+/// Writes the report to `file`.
+pub fn write(file: &str, start: &Start, records: &[CaseRecord]) -> Result {
+    let mut report = Report::new("ipcspec");
+    for (mechanism, cases) in human::by_mechanism(records) {
+        let mut suite = TestSuite::new(mechanism);
+        let target = &start.target;
+        for (name, value) in [
+            ("release", target.release.as_str()),
+            ("version", &target.version),
+            ("machine", &target.machine),
+            ("distribution", &target.distribution),
+            ("isolation", &start.isolation.level),
+        ] {
+            suite.add_property(Property::new(name, value));
+        }
+        suite.set_time(Duration::from_micros(cases.iter().map(|record| record.micros).sum()));
+        for record in cases {
+            suite.add_test_case(test_case(record));
+        }
+        report.add_test_suite(suite);
+    }
+    let text = report.to_string().map_err(|error| Trouble::with(file, error))?;
+    std::fs::write(file, text).map_err(|error| Trouble::with(file, error))
+}
+
+fn test_case(record: &CaseRecord) -> TestCase {
+    let expected = !record.is_unexpected();
+    let mut status = match record.verdict {
+        Outcome::Held if expected => TestCaseStatus::success(),
+        Outcome::Absent | Outcome::Skipped if expected => TestCaseStatus::skipped(),
+        // An expected violation is known, and not passed.
+        Outcome::Violated | Outcome::Broken if expected => TestCaseStatus::skipped(),
+        Outcome::Broken => TestCaseStatus::non_success(NonSuccessKind::Error),
+        _ => TestCaseStatus::non_success(NonSuccessKind::Failure),
+    };
+    if record.verdict != Outcome::Held || !expected {
+        let lines = record.lines();
+        let told: Vec<_> = lines.iter().map(|(word, text)| format!("{word}: {text}")).collect();
+        let message = match record.verdict {
+            Outcome::Absent | Outcome::Skipped => record.missing_line(),
+            _ => record.claim.clone(),
+        };
+        status.set_message(format!("{}: {message}", record.verdict));
+        status.set_type(record.verdict.word());
+        status.set_description(told.join("\n"));
+    }
+    let (class, name) = record.name.rsplit_once("::").unwrap_or(("", &record.name));
+    let mut case = TestCase::new(name, status);
+    case.set_classname(class);
+    case.set_time(Duration::from_micros(record.micros));
+    if !record.output.is_empty() {
+        case.set_system_out(&record.output);
+    }
+    case
+}
