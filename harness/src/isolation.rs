@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
@@ -81,6 +82,8 @@ pub struct Isolation {
     pub namespaces: Namespaces,
     /// Whether it had to go through a user namespace.
     pub user: bool,
+    /// Why each better level was refused, in the order of the attempts.
+    pub refused: Vec<String>,
     /// The directory in which cases work.
     pub scratch: PathBuf,
 }
@@ -104,9 +107,14 @@ impl Isolation {
     }
 }
 
+/// An error of one step, as text.
+fn step<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Result<T, String> {
+    result.map_err(|error| format!("{what}: {error}"))
+}
+
 /// Enters `namespaces`, through a user namespace when `user`. The PID
 /// namespace takes effect for the next child.
-pub(crate) fn enter(namespaces: Namespaces, user: bool) -> io::Result<()> {
+pub(crate) fn enter(namespaces: Namespaces, user: bool) -> Result<(), String> {
     if namespaces == Namespaces::NONE {
         return Ok(());
     }
@@ -115,14 +123,27 @@ pub(crate) fn enter(namespaces: Namespaces, user: bool) -> io::Result<()> {
     if user {
         flags |= CloneFlags::CLONE_NEWUSER;
     }
-    unshare(flags)?;
+    step("unshare", unshare(flags))?;
     if user {
-        fs::write("/proc/self/setgroups", "deny").or_else(|error| match error.kind() {
+        let denied = fs::write("/proc/self/setgroups", "deny").or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
             _ => Err(error),
-        })?;
-        fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
-        fs::write("/proc/self/gid_map", format!("0 {gid} 1"))?;
+        });
+        step("setgroups", denied)?;
+        step("uid_map", fs::write("/proc/self/uid_map", format!("0 {uid} 1")))?;
+        step("gid_map", fs::write("/proc/self/gid_map", format!("0 {gid} 1")))?;
+    }
+    if namespaces.contains(Namespaces::MOUNT) {
+        let none = None::<&str>;
+        if let Err(errno) = mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none) {
+            // Refused in a chroot, and where mounts never propagate. It is
+            // needless if none of them would.
+            let shared = fs::read_to_string("/proc/self/mountinfo")
+                .map_or(true, |mounts| mounts.contains(" shared:"));
+            if shared {
+                return Err(format!("private mounts: {errno}"));
+            }
+        }
     }
     Ok(())
 }
@@ -132,43 +153,57 @@ const OWN_DIRECTORIES: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// Inside the namespaces: mounts, the loopback. What it returns is the
 /// directory in which cases work; `fallback` is used when nothing was mounted.
-pub(crate) fn furnish(namespaces: Namespaces, fallback: &Path) -> io::Result<PathBuf> {
+pub(crate) fn furnish(namespaces: Namespaces, fallback: &Path) -> Result<PathBuf, String> {
     let mut scratch = None;
     if namespaces.contains(Namespaces::MOUNT) {
-        let none = None::<&str>;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-        if namespaces.contains(Namespaces::PID) && Path::new("/proc").is_dir() {
-            let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-            mount(Some("proc"), "/proc", Some("proc"), flags, none)?;
-        }
-        // Not every target can bind a part of /proc; there the cases' own
-        // restraint has to do.
-        let sysctls = Some("/proc/sys");
-        let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-        let _ = mount(sysctls, "/proc/sys", none, MsFlags::MS_BIND, none)
-            .and_then(|()| mount(sysctls, "/proc/sys", none, read_only, none));
-        for directory in OWN_DIRECTORIES.map(Path::new).iter().filter(|path| path.is_dir()) {
-            let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-            mount(Some("tmpfs"), *directory, Some("tmpfs"), flags, Some("size=256m,mode=1777"))?;
-            scratch.get_or_insert(directory.to_path_buf());
-        }
+        scratch = furnish_mounts(namespaces)?;
     }
     if namespaces.contains(Namespaces::NET) {
-        raise_loopback()?;
+        step("loopback", raise_loopback())?;
+    }
+    if namespaces.contains(Namespaces::IPC) {
+        // Every case gets one of its own.
+        step("unshare of a second IPC namespace", unshare(CloneFlags::CLONE_NEWIPC))?;
     }
     let scratch = match scratch {
         Some(own) => own,
         None => {
-            match fs::create_dir(fallback) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
-            }
-            use std::os::unix::fs::PermissionsExt;
-            fs::set_permissions(fallback, fs::Permissions::from_mode(0o1777))?;
+            let made = match fs::create_dir(fallback) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                other => other,
+            };
+            step("directory for cases", made)?;
+            let open = fs::Permissions::from_mode(0o1777);
+            step("directory for cases", fs::set_permissions(fallback, open))?;
             fallback.to_path_buf()
         }
     };
-    std::env::set_current_dir(&scratch)?;
+    step("directory for cases", std::env::set_current_dir(&scratch))?;
+    Ok(scratch)
+}
+
+/// /proc, /tmp and /dev/shm of the cases' own; the first that they can work
+/// in.
+fn furnish_mounts(namespaces: Namespaces) -> Result<Option<PathBuf>, String> {
+    let none = None::<&str>;
+    if namespaces.contains(Namespaces::PID) && Path::new("/proc").is_dir() {
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        step("mount of /proc", mount(Some("proc"), "/proc", Some("proc"), flags, none))?;
+    }
+    // Not every target can bind a part of /proc; there the cases' own
+    // restraint has to do.
+    let sysctls = Some("/proc/sys");
+    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    let _ = mount(sysctls, "/proc/sys", none, MsFlags::MS_BIND, none)
+        .and_then(|()| mount(sysctls, "/proc/sys", none, read_only, none));
+    let mut scratch = None;
+    for directory in OWN_DIRECTORIES.map(Path::new).iter().filter(|path| path.is_dir()) {
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        let size = Some("size=256m,mode=1777");
+        let mounted = mount(Some("tmpfs"), *directory, Some("tmpfs"), flags, size);
+        step(&format!("mount of {}", directory.display()), mounted)?;
+        scratch.get_or_insert(directory.to_path_buf());
+    }
     Ok(scratch)
 }
 
@@ -219,7 +254,7 @@ pub fn writable_directory() -> Option<PathBuf> {
 fn raise_loopback() -> io::Result<()> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
     use std::os::fd::AsRawFd;
-    let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     // SAFETY: ifreq is plain data; the kernel reads and writes one of them.
     unsafe {
         let mut request: libc::ifreq = std::mem::zeroed();
@@ -227,6 +262,9 @@ fn raise_loopback() -> io::Result<()> {
         request.ifr_name[1] = b'o' as libc::c_char;
         let get = libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request);
         nix::errno::Errno::result(get)?;
+        if i32::from(request.ifr_ifru.ifru_flags) & libc::IFF_UP != 0 {
+            return Ok(());
+        }
         request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short;
         let set = libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request);
         nix::errno::Errno::result(set)?;

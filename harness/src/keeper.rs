@@ -178,16 +178,29 @@ fn supervise(orders: &Orders, cases: &[&'static Case]) -> ! {
         ways.iter().map(move |user| (level, *user))
     });
     let mut status = 0;
+    let mut refused = vec![];
     for (level, user) in attempts {
+        let slot = desk.arena.slot().expect("no slot is in use between two attempts");
         // SAFETY: this process has one thread.
         match unsafe { fork() } {
-            Ok(ForkResult::Child) => enter_level(&desk, level, user, cases),
+            Ok(ForkResult::Child) => {
+                let error = enter_level(&desk, level, user, refused, cases);
+                slot.leave(&Err(Failure::broken(error)));
+                exit(REFUSED)
+            }
             Ok(ForkResult::Parent { child }) => {
                 status = watch(&desk, child);
                 clear_away(&desk);
                 if status != REFUSED {
                     break;
                 }
+                let way = if user { "in a user namespace" } else { "directly" };
+                let error = match slot.taken() {
+                    Some(Err(failure)) => failure.details().observed.clone(),
+                    _ => "no reason told".to_owned(),
+                };
+                refused.push(format!("{} {way}: {error}", LEVELS[level].0));
+                slot.free();
             }
             Err(errno) => {
                 eprintln!("ipcspec: a worker cannot fork: {errno}");
@@ -299,12 +312,18 @@ fn wait_for_event(fds: &[(BorrowedFd, PollFlags)], limit: Option<Duration>) -> V
     poll.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect()
 }
 
-/// In a fresh process: enters the level and keeps cases there. Ends with
-/// [`REFUSED`] where the kernel does not let it.
-fn enter_level(desk: &Desk, level: usize, user: bool, cases: &[&'static Case]) -> ! {
+/// In a fresh process: enters the level and keeps cases there. Returns the
+/// reason where the kernel does not let it.
+fn enter_level(
+    desk: &Desk,
+    level: usize,
+    user: bool,
+    refused: Vec<String>,
+    cases: &[&'static Case],
+) -> String {
     let (name, namespaces) = LEVELS[level];
-    if isolation::enter(namespaces, user).is_err() {
-        exit(REFUSED)
+    if let Err(error) = isolation::enter(namespaces, user) {
+        return error;
     }
     if namespaces.contains(Namespaces::PID) {
         die_with_parent();
@@ -312,17 +331,15 @@ fn enter_level(desk: &Desk, level: usize, user: bool, cases: &[&'static Case]) -
         match unsafe { fork() } {
             Ok(ForkResult::Child) => die_with_parent(),
             Ok(ForkResult::Parent { child }) => exit(watch(desk, child)),
-            Err(_) => exit(REFUSED),
+            Err(errno) => return format!("fork: {errno}"),
         }
     }
     let _ = nix::sys::prctl::set_child_subreaper(true);
-    let Ok(scratch) = isolation::furnish(namespaces, &desk.fallback) else { exit(REFUSED) };
-    let isolation = Isolation { level: name.to_owned(), namespaces, user, scratch };
-    if namespaces.contains(Namespaces::IPC)
-        && nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWIPC).is_err()
-    {
-        exit(REFUSED)
-    }
+    let scratch = match isolation::furnish(namespaces, &desk.fallback) {
+        Ok(scratch) => scratch,
+        Err(error) => return error,
+    };
+    let isolation = Isolation { level: name.to_owned(), namespaces, user, refused, scratch };
     keep(desk, &isolation, cases)
 }
 

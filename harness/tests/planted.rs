@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use ipcspec_harness::{
-    Case, Child, Failure, LEVELS, Latch, Need, Outcome, Page, Pool, Report, Settings, Syscalls,
+    Case, Child, LEVELS, Latch, Need, Outcome, Page, Pool, Report, Settings, Syscalls,
     Verdict, case, check, serve_if_asked,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -118,7 +118,7 @@ fn child_that_does_not_block() -> Verdict {
 }
 
 /// A child that nobody wakes ends.
-#[case(PLANTED, "CHILDREN", deadline = 2)]
+#[case(PLANTED, "CHILDREN", deadline = 1)]
 fn child_that_never_wakes() -> Verdict {
     Child::spawn(|| {
         pause();
@@ -200,8 +200,8 @@ fn kills_its_keeper() -> Verdict {
     Ok(())
 }
 
-/// The keeper of an isolated case can be stopped by it.
-#[case(PLANTED, "KEEPERS")]
+/// A stopped process ends.
+#[case(PLANTED, "KEEPERS", deadline = 1)]
 fn stops_itself() -> Verdict {
     raise(Signal::SIGSTOP)?;
     Ok(())
@@ -319,43 +319,41 @@ fn plant(pool: &Pool, index: usize, case: &'static Case) -> Result<(), Failed> {
 fn main() -> std::process::ExitCode {
     let all = all();
     serve_if_asked(&all);
-    let arguments = Arguments::from_args();
-    let mut trials = vec![];
+    let mut arguments = Arguments::from_args();
+    let mut pools = vec![];
     for (level, _) in LEVELS {
-        let settings =
-            Settings { workers: 1, isolation: level.to_owned(), ..Settings::default() };
-        let pool = match Pool::start(&settings) {
-            Ok(pool) => Arc::new(pool),
+        let settings = Settings { workers: 1, isolation: level.to_owned(), ..Settings::default() };
+        match Pool::start(&settings) {
+            Ok(pool) if pool.isolation().level == level => pools.push(Arc::new(pool)),
+            Ok(pool) => {
+                eprintln!("level {level} is refused here: {:?}", pool.isolation().refused);
+            }
             Err(error) => {
                 eprintln!("level {level}: {error}");
                 return 2.into();
             }
-        };
-        if pool.isolation().level != level {
-            eprintln!("level {level} is refused here; it is {} instead", pool.isolation().level);
-            continue;
-        }
-        for (index, case) in all.iter().enumerate() {
-            let pool = pool.clone();
-            let case: &'static Case = case;
-            trials.push(Trial::test(format!("{level}::{}", case.name), move || {
-                plant(&pool, index, case)
-            }));
         }
     }
+    // Hangs are idle: every level has a thread of its own.
+    arguments.test_threads.get_or_insert(pools.len());
+    let mut trials = vec![];
+    for (index, case) in all.into_iter().enumerate() {
+        for pool in &pools {
+            let pool = Arc::clone(pool);
+            let name = format!("{}::{}", pool.isolation().level, case.name);
+            trials.push(Trial::test(name, move || plant(&pool, index, case)));
+        }
+    }
+    drop(pools);
     trials.push(Trial::test("a_failure_is_told_with_call_wanted_got_and_place", || {
-        let Failure { .. } = match (false_claim.run)() {
-            Err(failure) => {
-                let details = failure.details();
-                let told = (&*details.call, &*details.expected, &*details.observed);
-                if told != ("two + two", "5", "4") || !details.at.starts_with("harness/tests/planted.rs:") {
-                    return Err(format!("{details:?}").into());
-                }
-                failure
-            }
-            Ok(()) => return Err("a false claim held".into()),
-        };
-        Ok(())
+        let failure = (false_claim.run)().expect_err("a false claim does not hold");
+        let details = failure.details();
+        let told = (&*details.call, &*details.expected, &*details.observed);
+        if told == ("two + two", "5", "4") && details.at.starts_with("harness/tests/planted.rs:") {
+            Ok(())
+        } else {
+            Err(format!("{details:?}").into())
+        }
     }));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

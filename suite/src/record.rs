@@ -55,6 +55,8 @@ pub struct IsolationRecord {
     pub namespaces: Vec<String>,
     /// Whether they were entered through a user namespace.
     pub user_namespace: bool,
+    /// Why each better level was refused.
+    pub refused: Vec<String>,
 }
 
 impl From<&Isolation> for IsolationRecord {
@@ -64,6 +66,7 @@ impl From<&Isolation> for IsolationRecord {
             level: isolation.level.clone(),
             namespaces: names.split(", ").filter(|name| *name != "none").map(str::to_owned).collect(),
             user_namespace: isolation.user,
+            refused: isolation.refused.clone(),
         }
     }
 }
