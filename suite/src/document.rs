@@ -128,6 +128,9 @@ fn verdict_of(witnesses: &[&'static Case], run: &Run) -> String {
     }
 }
 
+/// Witnesses of a claim that are named; `ipcspec coverage` names all.
+const NAMED: usize = 3;
+
 fn claims(coverage: &Coverage, runs: &[Run]) -> String {
     let Totals { total, settled, .. } = coverage.claims();
     let mut text = format!(
@@ -145,7 +148,11 @@ fn claims(coverage: &Coverage, runs: &[Run]) -> String {
             let _ = writeln!(text, "\n|---|---|---|---|{}", "---|".repeat(runs.len()));
         }
         let witnesses = coverage.witnesses(Settled::Claim(index));
-        let names: Vec<_> = witnesses.iter().map(|case| format!("`{}`", case.path())).collect();
+        let mut names: Vec<_> =
+            witnesses.iter().take(NAMED).map(|case| format!("`{}`", case.path())).collect();
+        if witnesses.len() > NAMED {
+            names.push(format!("and {} more", witnesses.len() - NAMED));
+        }
         let _ = write!(
             text,
             "| {} | {} | {} | {} |",

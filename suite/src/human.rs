@@ -131,3 +131,87 @@ fn reasons(records: &[CaseRecord], outcome: Outcome) -> String {
     }
     text
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::record::{Expectation, SourceRecord};
+
+    /// A record of a case that came out as `verdict`.
+    pub(crate) fn record(verdict: Outcome) -> CaseRecord {
+        let told = matches!(verdict, Outcome::Violated | Outcome::Broken);
+        let text = |text: &str| if told { text.to_owned() } else { String::new() };
+        CaseRecord {
+            name: "sem::sysv::undo_rolls_back".to_owned(),
+            mechanism: "sem".to_owned(),
+            verdict,
+            claim: "What was done is undone.".to_owned(),
+            sources: vec![SourceRecord { page: "semop.2".into(), section: "DESCRIPTION".into() }],
+            settles: vec![],
+            micros: 1500,
+            evidence: None,
+            call: text("sem.get(0)"),
+            expected: text("Ok(2)"),
+            observed: text("Ok(0)"),
+            at: text("cases/src/sem/sysv.rs:42"),
+            missing: match verdict {
+                Outcome::Skipped | Outcome::Absent => vec!["root".to_owned(), "#2".to_owned()],
+                _ => vec![],
+            },
+            output: text("line 1\nline 2\n"),
+            expectation: None,
+        }
+    }
+
+    /// The same, with an expectation.
+    pub(crate) fn expecting(verdict: Outcome, outcome: Outcome) -> CaseRecord {
+        let reason = "known".to_owned();
+        let expectation = Some(Expectation { outcome, reason, reference: String::new() });
+        CaseRecord { expectation, ..record(verdict) }
+    }
+
+    #[test]
+    fn a_violation_is_told_in_a_fixed_order() {
+        let told = tell(&record(Outcome::Violated));
+        let expected = "\
+VIOLATED sem::sysv::undo_rolls_back
+  claim    What was done is undone.
+  source   semop(2), DESCRIPTION
+  call     sem.get(0)
+  wanted   Ok(2)
+  got      Ok(0)
+  at       cases/src/sem/sysv.rs:42
+  output   line 1
+           line 2
+  alone    ipcspec run sem::sysv::undo_rolls_back
+";
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn expectations_decide_what_is_unexpected() {
+        use Outcome::{Absent, Broken, Held, Skipped, Violated};
+        for (verdict, expected, unexpected, stale) in [
+            (Held, None, false, false),
+            (Violated, None, true, false),
+            (Absent, None, false, false),
+            (Skipped, None, false, false),
+            (Broken, None, true, false),
+            (Violated, Some(Violated), false, false),
+            (Held, Some(Violated), true, true),
+            (Absent, Some(Violated), true, true),
+            (Skipped, Some(Violated), false, false),
+            (Broken, Some(Violated), true, false),
+            (Broken, Some(Broken), false, false),
+        ] {
+            let record = expected.map_or_else(|| record(verdict), |outcome| expecting(verdict, outcome));
+            let got = (record.is_unexpected(), record.is_stale());
+            assert_eq!(got, (unexpected, stale), "{verdict}, expected {expected:?}");
+        }
+    }
+
+    #[test]
+    fn durations_have_a_fitting_unit() {
+        assert_eq!([duration(12), duration(3_400), duration(1_200_000)], ["12 µs", "3.4 ms", "1.20 s"]);
+    }
+}

@@ -64,3 +64,23 @@ fn test_case(record: &CaseRecord) -> TestCase {
     }
     case
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::human::tests::{expecting, record};
+
+    #[test]
+    fn verdicts_become_elements() {
+        use Outcome::{Absent, Broken, Held, Skipped, Violated};
+        let count = |records: &[CaseRecord]| {
+            let mut suite = TestSuite::new("sem");
+            suite.add_test_cases(records.iter().map(test_case));
+            (suite.tests, suite.failures, suite.errors, suite.skipped)
+        };
+        let records = [record(Held), record(Violated), record(Broken), record(Skipped), record(Absent)];
+        assert_eq!(count(&records), (5, 1, 1, 2));
+        let records = [expecting(Violated, Violated), expecting(Held, Violated)];
+        assert_eq!(count(&records), (2, 1, 0, 1));
+    }
+}

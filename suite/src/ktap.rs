@@ -53,3 +53,39 @@ fn case(number: usize, record: &CaseRecord) -> String {
     let directive = directive.replace('\n', " ");
     text + &format!("  {} {number} {name}{directive}\n", word(!unexpected))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::human::tests::{expecting, record};
+
+    #[test]
+    fn verdicts_become_results_and_directives() {
+        use Outcome::{Absent, Broken, Held, Skipped, Violated};
+        let records = [
+            record(Held),
+            record(Violated),
+            record(Broken),
+            record(Skipped),
+            record(Absent),
+            expecting(Violated, Violated),
+            expecting(Held, Violated),
+        ];
+        let text = render(&records);
+        let results: Vec<_> = text.lines().filter(|line| line.contains("ok ")).collect();
+        assert_eq!(
+            results,
+            [
+                "  ok 1 sysv::undo_rolls_back",
+                "  not ok 2 sysv::undo_rolls_back",
+                "  not ok 3 sysv::undo_rolls_back # ERROR",
+                "  ok 4 sysv::undo_rolls_back # SKIP root; #2",
+                "  ok 5 sysv::undo_rolls_back # SKIP absent: root; #2",
+                "  ok 6 sysv::undo_rolls_back # XFAIL known",
+                "  not ok 7 sysv::undo_rolls_back",
+                "not ok 1 sem",
+            ]
+        );
+        assert!(text.contains("\n  # output: line 2\n"));
+    }
+}

@@ -15,6 +15,7 @@ fn main() -> std::process::ExitCode {
         workers: arguments.test_threads.unwrap_or(Settings::default().workers),
         ..Settings::default()
     };
+    let show_output = arguments.nocapture || arguments.show_output;
     let pool = Arc::new(OnceLock::new());
     let trials = cases
         .iter()
@@ -28,6 +29,9 @@ fn main() -> std::process::ExitCode {
                 let mut text = format!("{}\n  source: {}\n", case.claim, case.sources[0]);
                 for (word, line) in report.details.iter().flat_map(ipcspec_harness::Details::lines) {
                     text += &format!("  {word}: {line}\n");
+                }
+                if show_output && !report.output.is_empty() {
+                    eprintln!("--- {}\n{}", case.path(), report.output);
                 }
                 if !report.output.is_empty() {
                     text += &format!("  output:\n{}\n", report.output);

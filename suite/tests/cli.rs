@@ -1,0 +1,224 @@
+//! The program as its users call it.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn ipcspec(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ipcspec")).args(arguments).output().expect("ipcspec starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
+}
+
+/// Standard output of a call that ends well.
+fn well(arguments: &[&str]) -> String {
+    let output = ipcspec(arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+    text(&output.stdout)
+}
+
+/// The one line on standard error of a call that is refused.
+fn refused(arguments: &[&str]) -> String {
+    let output = ipcspec(arguments);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+    let told = text(&output.stderr);
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    told
+}
+
+/// A directory that is gone after the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ipcspec-cli-{name}-{}", std::process::id()));
+        std::fs::create_dir(&path).expect("a directory for the test");
+        Self(path)
+    }
+
+    fn file(&self, name: &str, content: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, content).expect("a file for the test");
+        path
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const EOF: &str = "pipe::anonymous::eof_after_last_writer_closes";
+
+fn lines(stream: &str) -> Vec<Value> {
+    stream.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+#[test]
+fn events_keep_their_schema() {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../docs/events.schema.json")).expect("the schema is JSON");
+    let schema = jsonschema::validator_for(&schema).expect("the schema is one");
+    let output = ipcspec(&["run", "--events", "-"]);
+    let events = lines(&text(&output.stdout));
+    for event in &events {
+        if let Err(error) = schema.validate(event) {
+            panic!("{error}: {event}");
+        }
+    }
+    let count = |kind| events.iter().filter(|event| event["event"] == kind).count();
+    let plan = events[0]["plan"].as_array().expect("a plan").len();
+    assert_eq!((count("start"), count("case"), count("end")), (1, plan, 1));
+    assert_eq!(events.last().unwrap()["event"], "end");
+    assert!(text(&output.stderr).contains("mechanism"), "the summary goes to standard error");
+}
+
+#[test]
+fn patterns_select() {
+    let names = |arguments: &[&str]| -> Vec<String> {
+        let mut all = vec!["list", "--json"];
+        all.extend(arguments);
+        let listed: Value = serde_json::from_str(&well(&all)).expect("a list is JSON");
+        let name = |case: &Value| case["name"].as_str().unwrap().to_owned();
+        listed.as_array().unwrap().iter().map(name).collect()
+    };
+    assert_eq!(names(&[EOF]), [EOF]);
+    assert!(names(&["pipe"]).iter().all(|name| name.starts_with("pipe::")));
+    let both = names(&["pipe::anonymous", "*::undo_rolls_back_at_exit"]);
+    assert!(both.contains(&EOF.to_owned()));
+    assert!(both.contains(&"sem::sysv::undo_rolls_back_at_exit".to_owned()));
+    assert!(names(&[]).len() > both.len());
+}
+
+#[test]
+fn names_are_unique() {
+    let mut names: Vec<_> = ipcspec_cases::all().iter().map(|case| case.path()).collect();
+    let count = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+#[test]
+fn bad_input_gets_one_line_and_status_2() {
+    let scratch = Scratch::new("bad");
+    assert!(refused(&["run", "pipe::anonymus"]).contains("no case matches \"pipe::anonymus\""));
+    assert!(refused(&["run", "pipe::["]).contains("pattern"));
+    assert!(refused(&["run", "--timeout-factor", "0"]).contains("--timeout-factor"));
+    assert!(refused(&["run", "--jobs", "0"]).contains("--jobs"));
+    assert!(refused(&["run", "--isolation", "some"]).contains("--isolation"));
+    assert!(refused(&["--what"]).contains("--what"));
+    assert!(refused(&["run", "--ktap", "--events", "-"]).contains("standard output"));
+    assert!(refused(&["run", "--events", "/nowhere/events"]).contains("/nowhere/events"));
+    assert!(refused(&["run", "--junit", "/nowhere/junit"]).contains("/nowhere/junit"));
+    assert!(refused(&["show", "pipe"]).contains("pipe"));
+    assert!(refused(&["document", "--results", "/nowhere"]).contains("/nowhere"));
+    for (content, word) in [
+        ("[[expect]]\ntest = 1", "line 2"),
+        ("[[expect]]\ntest = 'pipe'\noutcome = 'green'\nreason = ''", "line 3"),
+        ("[[expect]]\ntest = 'pipe'\noutcome = 'held'", "reason"),
+        ("[[expect]]\ntest = 'pipe'\noutcome = 'held'\nreason = ''\ncolour = 1", "colour"),
+        ("[[expect]]\ntest = 'pipe'\noutcome = 'held'\nreason = ''\nwhen = { kernel = '6' }", "kernel"),
+    ] {
+        let file = scratch.file("expect.toml", content);
+        let told = refused(&["run", "--expect", &file, EOF]);
+        assert!(told.contains("expect.toml") && told.contains(word), "{told}");
+    }
+}
+
+#[test]
+fn stale_expectations_are_loud() {
+    let scratch = Scratch::new("stale");
+    let entry = |test: &str, when: &str, outcome: &str| {
+        format!("[[expect]]\ntest = '{test}'\nwhen = {{ {when} }}\noutcome = '{outcome}'\nreason = 'because'\n")
+    };
+    let run = |content: &str| {
+        let file = scratch.file("expect.toml", content);
+        let output = ipcspec(&["run", "--expect", &file, EOF]);
+        (output.status.code(), text(&output.stdout))
+    };
+    let (status, told) = run(&entry("pipe::*", "", "violated"));
+    assert_eq!(status, Some(1));
+    assert!(told.contains("STALE EXPECTATION") && told.contains("expected violated, came held"), "{told}");
+    let (status, told) = run(&entry("pipe::nothing::*", "", "violated"));
+    assert_eq!(status, Some(1));
+    assert!(told.contains("matches no case"), "{told}");
+    let (status, _) = run(&entry("pipe::*", "\"target.sysname\" = 'Plan*'", "violated"));
+    assert_eq!(status, Some(0));
+    let (status, _) = run(&entry("pipe::*", "\"target.sysname\" = 'Lin*', jobs = 1", "held"));
+    assert_eq!(status, Some(0));
+}
+
+#[test]
+fn a_run_is_told_in_every_form() {
+    let scratch = Scratch::new("forms");
+    let junit = scratch.path("junit.xml");
+    let events = scratch.path("events.jsonl");
+    let ktap = well(&["run", "--ktap", "--junit", &junit, "--events", &events, EOF]);
+    assert_eq!(
+        ktap,
+        "KTAP version 1\n1..1\n  KTAP version 1\n  # Subtest: pipe\n  1..1\n  ok 1 anonymous::eof_after_last_writer_closes\nok 1 pipe\n"
+    );
+    let junit = std::fs::read_to_string(junit).unwrap();
+    assert!(junit.contains("<testsuite name=\"pipe\" tests=\"1\""), "{junit}");
+    assert_eq!(lines(&std::fs::read_to_string(events).unwrap()).len(), 3);
+    assert!(well(&["-q", EOF]).starts_with("1 held, 0 violated"));
+    assert!(well(&["show", EOF]).contains("A03: data in an anonymous pipe is buffered"));
+}
+
+#[test]
+fn coverage_counts_everything_once() {
+    let totals: Value = serde_json::from_str(&well(&["coverage", "--json"])).unwrap();
+    let sum = |totals: &Value| {
+        let part = |name: &str| totals[name].as_u64().unwrap();
+        assert_eq!(part("total"), part("settled") + part("excluded") + part("open"));
+        part("total")
+    };
+    assert_eq!(sum(&totals["claims"]), 81);
+    let mechanisms = totals["mechanisms"].as_object().unwrap();
+    assert_eq!(sum(&totals["items"]), mechanisms.values().map(sum).sum::<u64>());
+    let open = totals["claims"]["open"].as_u64().unwrap() + totals["items"]["open"].as_u64().unwrap();
+    assert_eq!(well(&["coverage", "--open"]).lines().count() as u64, open);
+}
+
+#[test]
+fn every_claim_is_settled() {
+    let totals: Value = serde_json::from_str(&well(&["coverage", "--json"])).unwrap();
+    assert_eq!(totals["claims"]["open"], 0, "{}", well(&["coverage", "--open"]));
+}
+
+#[test]
+fn the_document_is_not_stale() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let results = root.join("suite/results").display().to_string();
+    let rendered = well(&["document", "--results", &results, "--output", "-"]);
+    let written = std::fs::read_to_string(root.join("CONFORMANCE.md")).unwrap();
+    assert!(rendered == written, "CONFORMANCE.md is stale: run `cargo run -- document`");
+}
+
+#[test]
+fn a_worker_takes_no_arguments_of_the_runner() {
+    // rusty-fork would stop at flags that it does not know.
+    well(&["run", "--seed", "7", "--timeout-factor=2", "-j1", "-q", EOF]);
+    assert!(refused(&["run", "--nocapture", EOF]).contains("--nocapture"));
+}
+
+#[test]
+fn runs_without_a_writable_directory() {
+    let output = Command::new(env!("CARGO_BIN_EXE_ipcspec"))
+        .args(["-q", EOF])
+        .env("TMPDIR", "/nowhere")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
