@@ -228,31 +228,10 @@ impl Child {
         }
     }
 
-    /// Returns when it can be reaped without sleeping, or after `limit`. A
-    /// kernel without pidfd leaves the limit to the keeper.
+    /// Returns when it can be reaped without sleeping, or after `limit`.
     #[track_caller]
     fn await_end(&self, limit: Duration) -> Verdict {
-        let limit = Instant::now() + limit;
-        // SAFETY: a plain system call; the descriptor is owned from here on.
-        let pidfd = unsafe {
-            let fd = libc::syscall(libc::SYS_pidfd_open, self.pid.as_raw(), 0);
-            if fd < 0 {
-                return Ok(());
-            }
-            OwnedFd::from_raw_fd(fd as libc::c_int)
-        };
-        loop {
-            let left = limit.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(self.stuck("to end"));
-            }
-            let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
-            match poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], timeout) {
-                Ok(0) | Err(Errno::EINTR) => {}
-                Ok(_) => return Ok(()),
-                Err(errno) => return Err(errno.into()),
-            }
-        }
+        if await_exit(self.pid, limit)? { Ok(()) } else { Err(self.stuck("to end")) }
     }
 
     fn reap(&self) -> Verdict<End> {
@@ -291,6 +270,33 @@ fn guarded(body: impl FnOnce() -> Verdict) -> Verdict {
             .unwrap_or_else(|| "a value that is not text".to_owned());
         Err(Failure::broken(format!("panicked: {text}")))
     })
+}
+
+/// Waits until `child` can be reaped without sleeping; `false` when it cannot
+/// after `limit`. A kernel without pidfd is asked at once, and without a limit.
+pub(crate) fn await_exit(child: Pid, limit: Duration) -> nix::Result<bool> {
+    let limit = Instant::now() + limit;
+    // SAFETY: a plain system call; the descriptor is owned from here on.
+    let pidfd = unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0);
+        if fd < 0 {
+            return Ok(true);
+        }
+        OwnedFd::from_raw_fd(fd as libc::c_int)
+    };
+    loop {
+        let left = limit.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let timeout =
+            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 /// A further thread of this process, for claims about threads.

@@ -55,10 +55,13 @@ pub(crate) struct Orders {
     pub(crate) level: usize,
 }
 
-/// What a worker says once it is ready.
+/// What a worker says once it is ready, or never will be.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Ready {
-    pub(crate) isolation: Isolation,
+pub(crate) enum Ready {
+    /// It takes requests, at this isolation.
+    Isolation(Isolation),
+    /// Every level was refused, for these reasons.
+    Refused(Vec<String>),
 }
 
 /// One case to run.
@@ -184,7 +187,7 @@ fn supervise(orders: &Orders, cases: &[&'static Case]) -> ! {
         // SAFETY: this process has one thread.
         match unsafe { fork() } {
             Ok(ForkResult::Child) => {
-                let error = enter_level(&desk, level, user, refused, cases);
+                let error = enter_level(&desk, level, user, refused.clone(), cases);
                 slot.leave(&Err(Failure::broken(error)));
                 exit(REFUSED)
             }
@@ -207,6 +210,9 @@ fn supervise(orders: &Orders, cases: &[&'static Case]) -> ! {
                 exit(1)
             }
         }
+    }
+    if status == REFUSED {
+        send(&desk, &Ready::Refused(refused));
     }
     exit(status)
 }
@@ -359,7 +365,7 @@ fn send(desk: &Desk, message: &impl Serialize) {
 }
 
 fn keep(desk: &Desk, isolation: &Isolation, cases: &[&'static Case]) -> ! {
-    send(desk, &Ready { isolation: isolation.clone() });
+    send(desk, &Ready::Isolation(isolation.clone()));
     let mut buffered = Vec::new();
     loop {
         let Some(line) = read_line(&desk.runner, &mut buffered) else { leave(desk, isolation) };

@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
+
+use crate::child::await_exit;
 use crate::isolation::{Isolation, LEVELS, writable_directory};
 use crate::keeper::{ORDERS, Orders, Ready, Report, Request};
 use crate::{Case, show};
@@ -155,8 +158,11 @@ impl Worker {
     fn serve(&self, stream: UnixStream, waiting: &mut Option<Job>) -> io::Result<bool> {
         stream.set_read_timeout(Some(GRACE))?;
         let mut stream = BufReader::new(stream);
-        let ready: Ready = read(&mut stream)?;
-        let _ = self.isolation.set(ready.isolation);
+        let isolation = match read(&mut stream)? {
+            Ready::Isolation(isolation) => isolation,
+            Ready::Refused(refused) => return Err(io::Error::other(refused.join("; "))),
+        };
+        let _ = self.isolation.set(isolation);
         let _ = self.ready.send(Ok(()));
         while let Some(job) = waiting.take().or_else(|| self.next()) {
             let request = Request {
@@ -236,7 +242,7 @@ fn with_supervisor<R>(
         let mut child = command.spawn()?;
         drop(theirs);
         let result = body(ours);
-        await_exit(|| child.try_wait().map(|status| status.is_some()));
+        let _ = await_exit(Pid::from_raw(child.id() as i32), PARTING);
         let _ = child.kill();
         let _ = child.wait();
         return result;
@@ -248,12 +254,7 @@ fn with_supervisor<R>(
         |child, _| {
             drop(theirs);
             let result = body(ours);
-            let pid = nix::unistd::Pid::from_raw(child.id() as i32);
-            await_exit(|| {
-                use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-                let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-                Ok(!matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::StillAlive)))
-            });
+            let _ = await_exit(Pid::from_raw(child.id() as i32), PARTING);
             let _ = child.kill();
             let _ = child.wait();
             result
@@ -261,16 +262,6 @@ fn with_supervisor<R>(
         || unreachable!("a worker is told by {ORDERS}"),
     )
     .map_err(|error| io::Error::other(error.to_string()))?
-}
-
-/// Waits until the process has ended, at most [`PARTING`].
-fn await_exit(mut ended: impl FnMut() -> io::Result<bool>) {
-    let limit = Instant::now() + PARTING;
-    let mut pause = Duration::from_micros(200);
-    while Instant::now() < limit && !ended().unwrap_or(true) {
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
-    }
 }
 
 /// This program's file, where /proc does not tell.
