@@ -117,11 +117,13 @@ pub fn serve_if_asked(cases: &[&'static Case]) {
         forgive_arguments();
         return;
     };
-    let orders = orders
-        .to_str()
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_else(|| panic!("{ORDERS} is set by ipcspec itself and cannot be read"));
-    supervise(&orders, cases)
+    match orders.to_str().and_then(|text| serde_json::from_str(text).ok()) {
+        Some(orders) => supervise(&orders, cases),
+        None => {
+            eprintln!("ipcspec: environment variable {ORDERS}, for workers only, cannot be read");
+            exit(2)
+        }
+    }
 }
 
 /// rusty-fork copies the arguments of this process for a new worker and stops
