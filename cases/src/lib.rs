@@ -16,7 +16,7 @@ pub mod signal;
 pub mod socket;
 pub mod sys;
 
-use ipcspec_harness::Case;
+use ipcspec_harness::{Case, Failure, Verdict};
 
 /// Every case, in the order in which they are listed: by mechanism, then as
 /// its modules list them.
@@ -40,6 +40,15 @@ pub const CLAIMS: &str = include_str!("../data/claims.tsv");
 pub const DOCUMENTED: &str = include_str!("../data/documented.tsv");
 /// Documented items that no case can settle, each with the reason.
 pub const EXCLUDED: &str = include_str!("../data/excluded.tsv");
+
+/// Violated unless `call` was refused with `errno`.
+#[track_caller]
+pub fn refused(answer: nix::Result<()>, errno: nix::errno::Errno, call: &str) -> Verdict {
+    if answer == Err(errno) {
+        return Ok(());
+    }
+    Err(Failure::violated(call, "", format!("Err({errno:?})"), format!("{answer:?}")))
+}
 
 /// A table of single calls that the documentation says are refused. A row is
 /// a claim, what it settles, a name, the errno and the call; what has to be
@@ -67,9 +76,7 @@ macro_rules! refusals {
         #[::ipcspec_harness::case($($arguments)*, settles = $settles)]
         $(#[doc = $claim])+
         fn $name() -> ::ipcspec_harness::Verdict {
-            let answer = ($call).map(|_| ());
-            ::ipcspec_harness::check!(answer == Err($errno));
-            Ok(())
+            $crate::refused(($call).map(|_| ()), $errno, stringify!($call))
         }
         $crate::refusals! { @ [$($arguments)*] $($rows)* }
     };

@@ -34,12 +34,3 @@ pub use meet::{Counter, Latch};
 pub use needs::{Cap, Facility, Need, effective_caps};
 pub use pool::{Pool, Settings};
 pub use verdict::{Details, Failure, Mishap, Outcome, Verdict, told};
-
-/// The text of an expression, as a person would write it.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __text {
-    ($expression:expr) => {
-        ::core::stringify!($expression)
-    };
-}

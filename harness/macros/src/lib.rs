@@ -4,7 +4,8 @@
 //! Both are re-exported by `ipcspec-harness`; use them from there.
 
 use proc_macro::TokenStream;
-use quote::{quote, quote_spanned};
+use proc_macro2::{Delimiter, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
@@ -106,18 +107,57 @@ fn claim(attributes: &[Attribute]) -> String {
     lines.join(" ").trim().to_owned()
 }
 
+/// The expression as it is written in the source, on one line.
+fn text(expression: &Expr) -> String {
+    let tokens: Vec<TokenTree> = expression.to_token_stream().into_iter().collect();
+    source_text(&tokens).unwrap_or_else(|| expression.to_token_stream().to_string())
+}
+
+/// The text of the source file from the first token to the last. None where
+/// they come from different files or out of a macro.
+fn source_text(tokens: &[TokenTree]) -> Option<String> {
+    let edge = |token: &TokenTree, first: bool| match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => None,
+        TokenTree::Group(group) if first => Some(group.span_open().unwrap()),
+        TokenTree::Group(group) => Some(group.span_close().unwrap()),
+        other => Some(other.span().unwrap()),
+    };
+    let (first, last) = (edge(tokens.first()?, true)?, edge(tokens.last()?, false)?.end());
+    let file = first.local_file()?;
+    if last.local_file()? != file || (first.line(), first.column()) >= (last.line(), last.column()) {
+        return None;
+    }
+    let source = std::fs::read_to_string(file).ok()?;
+    let lines: Vec<&str> = source.lines().take(last.line()).skip(first.line() - 1).collect();
+    let cut = |line: &str, column: usize| {
+        line.char_indices().nth(column - 1).map_or(line.len(), |(index, _)| index)
+    };
+    let mut text = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        let end = if index + 1 == lines.len() { cut(line, last.column()) } else { line.len() };
+        let start = if index == 0 { cut(line, first.column()) } else { 0 };
+        let part = line.get(start..end)?.trim();
+        // A method call that was wrapped reads best joined.
+        if index > 0 && !part.starts_with('.') && !text.ends_with(['(', '[']) {
+            text.push(' ');
+        }
+        text += part;
+    }
+    Some(text)
+}
+
 /// Wraps every `x?` as `told(x, "x")?`, so that an unexpected error names the
 /// call that gave it.
 struct TellTries;
 
 impl VisitMut for TellTries {
     fn visit_expr_try_mut(&mut self, node: &mut ExprTry) {
-        let original = node.expr.clone();
+        let text = text(&node.expr);
         visit_mut::visit_expr_try_mut(self, node);
         let inner = &node.expr;
         let span = inner.span();
         node.expr = syn::parse_quote_spanned! { span=>
-            ::ipcspec_harness::told(#inner, ::ipcspec_harness::__text!(#original))
+            ::ipcspec_harness::told(#inner, #text)
         };
     }
 
@@ -196,6 +236,7 @@ pub fn check(input: TokenStream) -> TokenStream {
             ) =>
         {
             let (left, op, right) = (&binary.left, &binary.op, &binary.right);
+            let text = text(left);
             let sign = match op {
                 BinOp::Eq(_) => "",
                 BinOp::Ne(_) => "anything but ",
@@ -210,7 +251,7 @@ pub fn check(input: TokenStream) -> TokenStream {
                         #[allow(unused_imports)]
                         use ::ipcspec_harness::show::{ViaBytes as _, ViaDebug as _};
                         return ::core::result::Result::Err(::ipcspec_harness::Failure::violated(
-                            ::ipcspec_harness::__text!(#left),
+                            #text,
                             #context,
                             ::std::format!("{}{}", #sign, (&::ipcspec_harness::show::Shown(right)).shown()),
                             (&::ipcspec_harness::show::Shown(left)).shown(),
@@ -219,16 +260,19 @@ pub fn check(input: TokenStream) -> TokenStream {
                 }
             }
         }
-        other => quote_spanned! { span=>
-            if !(#other) {
-                return ::core::result::Result::Err(::ipcspec_harness::Failure::violated(
-                    ::ipcspec_harness::__text!(#other),
-                    #context,
-                    ::std::string::String::from("true"),
-                    ::std::string::String::from("false"),
-                ));
+        other => {
+            let text = text(other);
+            quote_spanned! { span=>
+                if !(#other) {
+                    return ::core::result::Result::Err(::ipcspec_harness::Failure::violated(
+                        #text,
+                        #context,
+                        ::std::string::String::from("true"),
+                        ::std::string::String::from("false"),
+                    ));
+                }
             }
-        },
+        }
     };
     quote! { { #expansion } }.into()
 }
