@@ -42,12 +42,12 @@ pub const DOCUMENTED: &str = include_str!("../data/documented.tsv");
 pub const EXCLUDED: &str = include_str!("../data/excluded.tsv");
 
 /// Violated unless `call` was refused with `errno`.
-#[track_caller]
 pub fn refused(answer: nix::Result<()>, errno: nix::errno::Errno, call: &str) -> Verdict {
     if answer == Err(errno) {
         return Ok(());
     }
-    Err(Failure::violated(call, "", format!("Err({errno:?})"), format!("{answer:?}")))
+    let (wanted, came) = (format!("Err({errno:?})"), format!("{answer:?}"));
+    Err(Failure::violated(call, "", wanted, came).at_the_case())
 }
 
 /// A table of single calls that the documentation says are refused. A row is

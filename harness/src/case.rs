@@ -58,7 +58,7 @@ pub struct Case {
     pub deadline_seconds: u32,
     /// Source file, relative to the workspace.
     pub file: &'static str,
-    /// Line of the attribute.
+    /// Line of the name of the function.
     pub line: u32,
     /// The body.
     pub run: fn() -> Verdict,

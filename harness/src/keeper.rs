@@ -92,12 +92,9 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn broken(observed: String) -> Self {
-        let failure = Failure::broken(observed);
-        let mut details = failure.details().clone();
-        details.at.clear();
         Self {
             outcome: Outcome::Broken,
-            details: Some(details),
+            details: Some(Failure::broken(observed).at_the_case().details().clone()),
             micros: 0,
             output: String::new(),
             output_lost: 0,
@@ -490,7 +487,13 @@ fn run(desk: &Desk, isolation: &Isolation, case: &'static Case, request: &Reques
     let verdict = judge(slot.taken(), end, leak, overdue.map(|doing| (deadline, doing)));
     let (outcome, details) = match verdict {
         Ok(()) => (Outcome::Held, None),
-        Err(failure) => (failure.outcome(), Some(failure.details().clone())),
+        Err(failure) => {
+            let mut details = failure.details().clone();
+            if details.at.is_empty() {
+                details.at = format!("{}:{}", case.file, case.line);
+            }
+            (failure.outcome(), Some(details))
+        }
     };
     Report {
         outcome,
@@ -509,11 +512,7 @@ fn judge(
     leak: Option<String>,
     overdue: Option<(Duration, String)>,
 ) -> Verdict {
-    let nowhere = |observed: String| {
-        let mut failure = Failure::broken(observed);
-        failure.details_mut().at.clear();
-        Err(failure)
-    };
+    let nowhere = |observed: String| Err(Failure::broken(observed).at_the_case());
     if let Some((deadline, doing)) = overdue {
         return match said {
             Some(Err(failure)) => Err(failure),
@@ -581,9 +580,7 @@ fn no_descriptor_left() -> Verdict {
     if left.is_empty() {
         return Ok(());
     }
-    let mut failure = Failure::broken(format!("left descriptors open: {}", left.join(", ")));
-    failure.details_mut().at.clear();
-    Err(failure)
+    Err(Failure::broken(format!("left descriptors open: {}", left.join(", "))).at_the_case())
 }
 
 /// The end of `child` (of any child, when none is named), if it has ended.

@@ -139,6 +139,13 @@ impl Failure {
         &mut self.0
     }
 
+    /// Tells the place of the case instead of the line that made the failure.
+    #[must_use]
+    pub fn at_the_case(mut self) -> Self {
+        self.0.at.clear();
+        self
+    }
+
     /// Names the process that failed, unless the failure names one already.
     #[must_use]
     pub fn in_process(mut self, name: &str) -> Self {
