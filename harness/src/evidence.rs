@@ -124,9 +124,11 @@ impl Task {
     /// the task has ended, and how.
     #[track_caller]
     pub(crate) fn blocked_in(self, calls: Syscalls, ended: impl Fn() -> Option<String>) -> Verdict {
-        let refuse = |got: String| {
-            let wanted = format!("asleep in {}", calls.name);
-            Err(Failure::violated(&format!("{}, which should block", calls.name), "", wanted, got))
+        // A closure has no caller's place of its own.
+        let mut failure = Failure::violated(calls.name, "", format!("asleep in {}", calls.name), "");
+        let mut refuse = |got: String| {
+            failure.details_mut().observed = got;
+            Err(failure.clone())
         };
         let limit = Instant::now() + patience();
         let file = File::open(self.file("syscall"));

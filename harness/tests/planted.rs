@@ -256,7 +256,7 @@ const EXPECTED: &[(&Case, Outcome, &str)] = &[
     (&leaked_child_in_a_session_of_its_own, Outcome::Broken, "left processes behind"),
     (&leaked_descriptor, Outcome::Broken, "left descriptors open: 3 (pipe:"),
     (&failing_child, Outcome::Violated, "got"),
-    (&child_that_does_not_block, Outcome::Violated, "exited with status 0"),
+    (&child_that_does_not_block, Outcome::Violated, "exited with status 0\", at: \"harness/tests/planted.rs:"),
     (&child_that_never_wakes, Outcome::Violated, "asleep in"),
     (&abort, Outcome::Broken, "killed by SIGABRT"),
     (&wild_pointer, Outcome::Broken, "killed by SIGSEGV"),
