@@ -122,7 +122,7 @@ fn sender_may_overwrite_its_buffer() -> Verdict {
 }
 
 /// A queue and its messages stay when every process that used them is gone, until the queue is removed.
-#[case(SYSVIPC_7, "DESCRIPTION", settles = ["A13", "msgget.2 ENOENT"])]
+#[case(IPC_NAMESPACES_7, "DESCRIPTION", settles = ["A13", "msgget.2 ENOENT"], also = [(SYSVIPC_7, "Message queues")])]
 fn queue_outlives_every_process_that_used_it() -> Verdict {
     let key = unique_key();
     let user = Child::spawn(|| {
