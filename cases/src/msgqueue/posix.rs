@@ -71,6 +71,8 @@ pub const CASES: &[Case] = &[
     missing_queue_is_not_unlinked,
     too_long_a_name_is_not_unlinked,
     process_without_free_descriptor_opens_no_queue,
+    attributes_of_a_pipe_are_refused,
+    notification_of_a_pipe_is_refused,
     unknown_kind_of_notification_is_refused,
     unknown_signal_of_notification_is_refused,
 ];
@@ -323,7 +325,7 @@ fn queues_max_limits_the_number_of_queues() -> Verdict {
 }
 
 /// The queues of a user together take no more bytes than RLIMIT_MSGQUEUE, also when nobody has them open.
-#[case(GETRLIMIT_2, "DESCRIPTION", settles = ["A16"], needs = [QUEUES])]
+#[case(GETRLIMIT_2, "DESCRIPTION", settles = ["A16"], also = [(MQ_OVERVIEW_7, "Resource limit")], needs = [QUEUES])]
 fn resource_limit_bounds_all_queues_together() -> Verdict {
     let (soft, hard) = getrlimit(Resource::RLIMIT_MSGQUEUE)?;
     let (limit, size) = (hard.min(32 << 10), 4 << 10);
@@ -371,7 +373,8 @@ fn expired_time_ends_only_a_call_that_would_wait() -> Verdict {
 #[case(MQ_RECEIVE_3, "DESCRIPTION", also = [(MQ_SEND_3, "DESCRIPTION")], needs = [TRANSFER])]
 fn wait_ends_no_earlier_than_told() -> Verdict {
     let (mq, _) = Mq::create(Attr::new(1, 16))?;
-    let soon = || clock_gettime(ClockId::CLOCK_REALTIME).map(|now| now + TimeSpec::milliseconds(20));
+    let soon =
+        || clock_gettime(ClockId::CLOCK_REALTIME).map(|now| now + TimeSpec::milliseconds(20));
     let limit = soon()?;
     check!(mq.receive_until(16, limit) == Err(ETIMEDOUT));
     check!(clock_gettime(ClockId::CLOCK_REALTIME)? >= limit);
@@ -725,7 +728,17 @@ refusals! {
 }
 
 refusals! {
+    MQ_GETATTR_3, "ERRORS", needs = [ATTRIBUTES];
+
+    /// A descriptor that is not of a queue has no attributes.
+    ["mq_getattr.3 EBADF"] attributes_of_a_pipe_are_refused => EBADF: Mq::from(pipe()?.0).attr();
+}
+
+refusals! {
     MQ_NOTIFY_3, "ERRORS", needs = [QUEUES, NOTIFICATION];
+
+    /// A descriptor that is not of a queue brings no notification.
+    ["mq_notify.3 EBADF"] notification_of_a_pipe_is_refused => EBADF: Mq::from(pipe()?.0).notify(BY_SIGNAL);
 
     /// A sigev_notify that does not exist is refused.
     ["mq_notify.3 EINVAL"] unknown_kind_of_notification_is_refused => EINVAL:

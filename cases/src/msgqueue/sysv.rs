@@ -10,7 +10,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Uid, getegid, geteuid, setresuid};
 
 use crate::prelude::*;
-use crate::sys::msg::{COPIES, MSG_STAT_ANY, Message, POISON, Queue, catch};
+use crate::sys::msg::{COPIES, MSG_STAT_ANY, Message, POISON, Queue, Stat, catch};
 use crate::sys::sysctl::{set_sysctl, sysctl};
 use crate::sys::unique_key;
 
@@ -50,6 +50,7 @@ pub const CASES: &[Case] = &[
     mode_binds_the_owner,
     opening_checks_the_access_asked_for,
     stranger_can_neither_change_nor_remove,
+    new_owner_may_use_and_remove_the_queue,
     info_tells_the_limits,
     info_tells_the_total_use,
     index_leads_to_the_queue,
@@ -131,7 +132,10 @@ fn queue_outlives_every_process_that_used_it() -> Verdict {
     })?;
     user.join()?;
     let found = Queue::open(key, 0);
-    check!(found.and_then(|queue| queue.receive(16, 0, IPC_NOWAIT)) == Ok(Message::new(1, b"testament")));
+    check!(
+        found.and_then(|queue| queue.receive(16, 0, IPC_NOWAIT))
+            == Ok(Message::new(1, b"testament"))
+    );
     found?.remove()?;
     check!(Queue::open(key, 0) == Err(ENOENT));
     Ok(())
@@ -589,6 +593,28 @@ fn stranger_can_neither_change_nor_remove() -> Verdict {
     stranger.join()?;
     check!(queue.stat()?.mode & 0o777 == 0o666);
     check!(queue.receive(16, 0, IPC_NOWAIT) == Ok(Message::new(1, b"hello")));
+    Ok(())
+}
+
+/// IPC_SET gives a queue to another user, who may then use it and remove it; of the mode it sets the permission bits alone.
+#[case(MSGCTL_2, "DESCRIPTION", settles = ["msgctl.2 IPC_SET"], needs = [Need::OtherUsers])]
+fn new_owner_may_use_and_remove_the_queue() -> Verdict {
+    let queue = Queue::open(IPC_PRIVATE, 0)?;
+    let before = queue.stat()?;
+    check!(queue.set_owner(1, 2) == Ok(()));
+    check!(queue.set_mode(0o7600) == Ok(()));
+    check!(queue.set_qbytes(8) == Ok(()));
+    let after = queue.stat()?;
+    check!(after == Stat { uid: 1, gid: 2, mode: 0o600, qbytes: 8, ctime: after.ctime, ..before });
+    let owner = Child::spawn(|| {
+        let user = Uid::from_raw(1);
+        setresuid(user, user, user)?;
+        check!(queue.send(1, b"mine", IPC_NOWAIT) == Ok(()));
+        check!(queue.remove() == Ok(()));
+        Ok(())
+    })?;
+    owner.join()?;
+    check!(queue.stat() == Err(EINVAL));
     Ok(())
 }
 

@@ -79,7 +79,7 @@ impl From<libc::mq_attr> for Attr {
 /// How a process asks to be told of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notify {
-    /// `SIGEV_NONE`.
+    /// `SIGEV_NONE`, with SIGUSR1 as a signal that must not come.
     Nothing,
     /// `SIGEV_SIGNAL` with this signal number and this value, which comes
     /// back in `si_value`.
@@ -128,7 +128,10 @@ impl Mq {
         let attr = attr.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: the name ends with a zero and the attributes are on this
         // stack; the descriptor is owned from here on.
-        unsafe { answer(libc::mq_open(name.as_ptr(), flags | O_CREAT, mode, attr)).map(|fd| Self::own(fd)) }
+        unsafe {
+            answer(libc::mq_open(name.as_ptr(), flags | O_CREAT, mode, attr))
+                .map(|fd| Self::own(fd))
+        }
     }
 
     // SAFETY: for a descriptor that nothing else owns.
@@ -148,14 +151,16 @@ impl Mq {
     /// `mq_send`.
     pub fn send(&self, body: &[u8], priority: u32) -> Result<()> {
         // SAFETY: the body is as long as told.
-        answer(unsafe { libc::mq_send(self.fd(), body.as_ptr().cast(), body.len(), priority) }).map(drop)
+        answer(unsafe { libc::mq_send(self.fd(), body.as_ptr().cast(), body.len(), priority) })
+            .map(drop)
     }
 
     /// `mq_timedsend`, to be given up at `time` of the realtime clock.
     pub fn send_until(&self, body: &[u8], priority: u32, time: TimeSpec) -> Result<()> {
         let (address, time) = (body.as_ptr().cast(), time.as_ref());
         // SAFETY: as above; the time lives until the call returns.
-        answer(unsafe { libc::mq_timedsend(self.fd(), address, body.len(), priority, time) }).map(drop)
+        answer(unsafe { libc::mq_timedsend(self.fd(), address, body.len(), priority, time) })
+            .map(drop)
     }
 
     /// `mq_receive` with a buffer of `size` bytes; the body and the priority.
@@ -207,7 +212,10 @@ impl Mq {
         // SAFETY: plain data of which the kernel reads three fields.
         let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
         match how {
-            Notify::Nothing => event.sigev_notify = libc::SIGEV_NONE,
+            Notify::Nothing => {
+                event.sigev_notify = libc::SIGEV_NONE;
+                event.sigev_signo = libc::SIGUSR1;
+            }
             Notify::Signal(signal, value) => {
                 event.sigev_notify = libc::SIGEV_SIGNAL;
                 event.sigev_signo = signal;
@@ -225,6 +233,14 @@ impl Mq {
         let none = std::ptr::null::<libc::sigevent>();
         // SAFETY: a null pointer is part of the interface.
         answer(unsafe { libc::syscall(libc::SYS_mq_notify, self.fd(), none) }).map(drop)
+    }
+}
+
+impl From<OwnedFd> for Mq {
+    /// Takes any descriptor for a queue, so that calls can be seen to refuse
+    /// one that is not.
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
     }
 }
 

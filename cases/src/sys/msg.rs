@@ -5,7 +5,9 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use ipcspec_harness::{Facility, Latch, Need, Verdict, remember};
-use libc::{IPC_CREAT, IPC_EXCL, IPC_NOWAIT, IPC_PRIVATE, IPC_RMID, IPC_SET, IPC_STAT, c_int, c_long};
+use libc::{
+    IPC_CREAT, IPC_EXCL, IPC_NOWAIT, IPC_PRIVATE, IPC_RMID, IPC_SET, IPC_STAT, c_int, c_long,
+};
 use nix::Result;
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -192,8 +194,10 @@ impl Queue {
     pub fn send_message(self, message: &Message, size: isize, flags: c_int) -> Result<()> {
         assert!(size <= message.length as isize);
         // SAFETY: the memory holds a type and at least `size` bytes.
-        answer(unsafe { libc::msgsnd(self.id, message.words.as_ptr().cast(), size as usize, flags) })
-            .map(drop)
+        answer(unsafe {
+            libc::msgsnd(self.id, message.words.as_ptr().cast(), size as usize, flags)
+        })
+        .map(drop)
     }
 
     /// `msgsnd` of a message at an address where nothing is.
@@ -252,6 +256,11 @@ impl Queue {
     /// `IPC_SET` with nothing changed but the permission bits.
     pub fn set_mode(self, mode: u32) -> Result<()> {
         self.set(|ds| ds.msg_perm.mode = mode as _)
+    }
+
+    /// `IPC_SET` with nothing changed but the owner and the owner's group.
+    pub fn set_owner(self, uid: u32, gid: u32) -> Result<()> {
+        self.set(|ds| (ds.msg_perm.uid, ds.msg_perm.gid) = (uid, gid))
     }
 
     fn set(self, change: impl FnOnce(&mut libc::msqid_ds)) -> Result<()> {
