@@ -15,8 +15,8 @@ use nix::unistd::{SysconfVar, Uid, getuid, mkdir, setresuid, sysconf};
 
 use crate::prelude::*;
 use crate::sys::mq::{
-    ATTRIBUTES, Attr, Mq, NOTIFICATION, Notice, Notify, QUEUES, TRANSFER, give_up, queue_name,
-    take_pending,
+    ATTRIBUTES, Attr, Letter, Mq, NOTIFICATION, Notice, Notify, QUEUES, TRANSFER, give_up,
+    queue_name, take_pending,
 };
 use crate::sys::msg::catch;
 use crate::sys::sysctl::{set_sysctl, sysctl};
@@ -80,18 +80,13 @@ pub const CASES: &[Case] = &[
 /// Four messages of up to 16 bytes.
 const SMALL: Attr = Attr::new(4, 16);
 
-/// What a receive returns.
-fn letter(body: &[u8], priority: u32) -> nix::Result<(Vec<u8>, u32)> {
-    Ok((body.to_vec(), priority))
-}
-
 /// A send returns although nobody receives, and the message is there for whoever asks later.
 #[case(MQ_SEND_3, "DESCRIPTION", settles = ["A08"], needs = [TRANSFER])]
 fn send_returns_with_no_receiver_about() -> Verdict {
     let (mq, _) = Mq::create(SMALL)?;
     let sender = Child::spawn(|| Ok(mq.send(b"later", 1)?))?;
     sender.join()?;
-    check!(mq.receive(16) == letter(b"later", 1));
+    check!(mq.receive(16) == Ok(Letter::new(b"later", 1)));
     Ok(())
 }
 
@@ -105,7 +100,7 @@ fn each_receive_takes_one_whole_message() -> Verdict {
     }
     for (taken, body) in bodies.into_iter().enumerate() {
         check!(mq.attr()?.curmsgs == (bodies.len() - taken) as c_long);
-        check!(mq.receive(16) == letter(body, 0), "message {taken}");
+        check!(mq.receive(16) == Ok(Letter::new(body, 0)), "message {taken}");
     }
     check!(mq.attr()?.curmsgs == 0);
     Ok(())
@@ -119,7 +114,7 @@ fn sender_may_overwrite_its_buffer() -> Verdict {
     let mut body = vec![b'a'; longest];
     mq.send(&body, 0)?;
     body.fill(b'b');
-    check!(mq.receive(longest) == letter(&vec![b'a'; longest], 0));
+    check!(mq.receive(longest) == Ok(Letter::new(&vec![b'a'; longest], 0)));
     Ok(())
 }
 
@@ -132,7 +127,9 @@ fn queue_outlives_every_process_that_used_it() -> Verdict {
         Ok(mq.send(b"testament", 3)?)
     })?;
     user.join()?;
-    check!(Mq::open(&name, O_RDONLY).and_then(|mq| mq.receive(16)) == letter(b"testament", 3));
+    check!(
+        Mq::open(&name, O_RDONLY).and_then(|mq| mq.receive(16)) == Ok(Letter::new(b"testament", 3))
+    );
     check!(Mq::unlink(&name) == Ok(()));
     check!(Mq::unlink(&name) == Err(ENOENT));
     Ok(())
@@ -146,7 +143,7 @@ fn highest_priority_comes_first_then_the_oldest() -> Verdict {
         mq.send(body, priority)?;
     }
     for (body, priority) in [(b"f", 9), (b"b", 7), (b"d", 7), (b"a", 1), (b"e", 1), (b"c", 0)] {
-        check!(mq.receive(16) == letter(body, priority));
+        check!(mq.receive(16) == Ok(Letter::new(body, priority)));
     }
     Ok(())
 }
@@ -158,7 +155,7 @@ fn priority_beyond_the_highest_is_refused() -> Verdict {
     let bound = sysconf(SysconfVar::MQ_PRIO_MAX)?.ok_or("no bound of priorities")? as u32;
     check!(mq.send(b"above", bound) == Err(EINVAL));
     check!(mq.send(b"highest", bound - 1) == Ok(()));
-    check!(mq.receive(16) == letter(b"highest", bound - 1));
+    check!(mq.receive(16) == Ok(Letter::new(b"highest", bound - 1)));
     Ok(())
 }
 
@@ -170,10 +167,10 @@ fn full_queue_holds_the_sender_until_a_receive() -> Verdict {
     mq.send(b"second", 0)?;
     let sender = Child::spawn(|| Ok(mq.send(b"third", 0)?))?;
     sender.blocked_in(MQ_SEND)?;
-    check!(mq.receive(16) == letter(b"first", 0));
+    check!(mq.receive(16) == Ok(Letter::new(b"first", 0)));
     sender.join()?;
-    check!(mq.receive(16) == letter(b"second", 0));
-    check!(mq.receive(16) == letter(b"third", 0));
+    check!(mq.receive(16) == Ok(Letter::new(b"second", 0)));
+    check!(mq.receive(16) == Ok(Letter::new(b"third", 0)));
     Ok(())
 }
 
@@ -182,7 +179,7 @@ fn full_queue_holds_the_sender_until_a_receive() -> Verdict {
 fn receiver_sleeps_until_a_message_comes() -> Verdict {
     let (mq, name) = Mq::create(SMALL)?;
     let receiver = Child::spawn(|| {
-        check!(mq.receive(16) == letter(b"at last", 2));
+        check!(mq.receive(16) == Ok(Letter::new(b"at last", 2)));
         Ok(())
     })?;
     receiver.blocked_in(MQ_RECEIVE)?;
@@ -198,7 +195,7 @@ fn nonblocking_queue_refuses_to_wait() -> Verdict {
     check!(mq.receive(16) == Err(EAGAIN));
     check!(mq.send(b"x", 0) == Ok(()));
     check!(mq.send(b"y", 9) == Err(EAGAIN));
-    check!(mq.receive(16) == letter(b"x", 0));
+    check!(mq.receive(16) == Ok(Letter::new(b"x", 0)));
     check!(mq.receive(16) == Err(EAGAIN));
     Ok(())
 }
@@ -237,7 +234,7 @@ fn body_beyond_msgsize_is_refused() -> Verdict {
     check!(mq.send(&[b'x'; 17], 0) == Err(EMSGSIZE));
     check!(mq.attr()?.curmsgs == 0);
     check!(mq.send(&[b'x'; 16], 0) == Ok(()));
-    check!(mq.receive(16) == letter(&[b'x'; 16], 0));
+    check!(mq.receive(16) == Ok(Letter::new(&[b'x'; 16], 0)));
     Ok(())
 }
 
@@ -247,7 +244,7 @@ fn buffer_below_msgsize_is_refused() -> Verdict {
     let (mq, _) = Mq::create(SMALL)?;
     mq.send(b"short", 0)?;
     check!(mq.receive(15) == Err(EMSGSIZE));
-    check!(mq.receive(16) == letter(b"short", 0));
+    check!(mq.receive(16) == Ok(Letter::new(b"short", 0)));
     Ok(())
 }
 
@@ -364,7 +361,7 @@ fn expired_time_ends_only_a_call_that_would_wait() -> Verdict {
     check!(mq.receive_until(16, long_ago) == Err(ETIMEDOUT));
     check!(mq.send_until(b"x", 5, long_ago) == Ok(()));
     check!(mq.send_until(b"y", 6, long_ago) == Err(ETIMEDOUT));
-    check!(mq.receive_until(16, long_ago) == letter(b"x", 5));
+    check!(mq.receive_until(16, long_ago) == Ok(Letter::new(b"x", 5)));
     check!(mq.receive_until(16, long_ago) == Err(ETIMEDOUT));
     Ok(())
 }
@@ -430,7 +427,7 @@ fn caught_signal_ends_a_send() -> Verdict {
     sender.blocked_in(MQ_SEND)?;
     sender.kill(SIGUSR1)?;
     sender.join()?;
-    check!(mq.receive(16) == letter(b"full", 0));
+    check!(mq.receive(16) == Ok(Letter::new(b"full", 0)));
     check!(Mq::open(&name, O_RDONLY | O_NONBLOCK)?.receive(16) == Err(EAGAIN));
     Ok(())
 }
@@ -442,7 +439,7 @@ fn restarting_signal_does_not_end_a_receive() -> Verdict {
     let caught = Latch::new()?;
     let receiver = Child::spawn(|| {
         catch(SIGUSR1, SaFlags::SA_RESTART, caught)?;
-        check!(mq.receive(16) == letter(b"patience", 0));
+        check!(mq.receive(16) == Ok(Letter::new(b"patience", 0)));
         Ok(())
     })?;
     receiver.blocked_in(MQ_RECEIVE)?;
@@ -500,7 +497,7 @@ fn sleeping_receiver_comes_before_a_notification() -> Verdict {
     let (mq, _) = queue_to_be_told_of()?;
     mq.notify(BY_SIGNAL)?;
     let receiver = Child::spawn(|| {
-        check!(mq.receive(16) == letter(b"taken", 0));
+        check!(mq.receive(16) == Ok(Letter::new(b"taken", 0)));
         Ok(())
     })?;
     receiver.blocked_in(MQ_RECEIVE)?;
@@ -565,9 +562,9 @@ fn unlinked_queue_works_on_and_frees_its_name() -> Verdict {
     let new = Mq::open_with(&name, O_RDWR | O_EXCL, 0o600, Some(SMALL))?;
     old.send(b"after", 0)?;
     new.send(b"elsewhere", 0)?;
-    check!(old.receive(16) == letter(b"before", 0));
-    check!(old.receive(16) == letter(b"after", 0));
-    check!(new.receive(16) == letter(b"elsewhere", 0));
+    check!(old.receive(16) == Ok(Letter::new(b"before", 0)));
+    check!(old.receive(16) == Ok(Letter::new(b"after", 0)));
+    check!(new.receive(16) == Ok(Letter::new(b"elsewhere", 0)));
     Ok(())
 }
 
@@ -601,7 +598,7 @@ fn each_direction_is_opened_for() -> Verdict {
     check!(reader.send(b"x", 0) == Err(EBADF));
     check!(writer.send(b"x", 0) == Ok(()));
     check!(writer.receive(16) == Err(EBADF));
-    check!(reader.receive(16) == letter(b"x", 0));
+    check!(reader.receive(16) == Ok(Letter::new(b"x", 0)));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! POSIX message queues.
 
 use std::ffi::CString;
+use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -98,6 +99,28 @@ pub struct Notice {
     pub value: usize,
 }
 
+/// A message as a receive gives it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// All of its bytes.
+    pub body: Vec<u8>,
+    /// The higher the sooner.
+    pub priority: u32,
+}
+
+impl Letter {
+    /// A message with this body and this priority.
+    pub fn new(body: &[u8], priority: u32) -> Self {
+        Self { body: body.to_vec(), priority }
+    }
+}
+
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of priority {}", ipcspec_harness::show::bytes(&self.body), self.priority)
+    }
+}
+
 /// A name for a queue, which is unlinked when the case is over.
 pub fn queue_name() -> Verdict<String> {
     unique_name(|number| {
@@ -163,19 +186,19 @@ impl Mq {
             .map(drop)
     }
 
-    /// `mq_receive` with a buffer of `size` bytes; the body and the priority.
-    pub fn receive(&self, size: usize) -> Result<(Vec<u8>, u32)> {
+    /// `mq_receive` with a buffer of `size` bytes; what came.
+    pub fn receive(&self, size: usize) -> Result<Letter> {
         let (mut body, mut priority) = (vec![0; size], 0);
         // SAFETY: the buffer is as long as told.
         let length = answer(unsafe {
             libc::mq_receive(self.fd(), body.as_mut_ptr().cast(), size, &raw mut priority)
         })?;
         body.truncate(length as usize);
-        Ok((body, priority))
+        Ok(Letter { body, priority })
     }
 
     /// `mq_timedreceive`, to be given up at `time` of the realtime clock.
-    pub fn receive_until(&self, size: usize, time: TimeSpec) -> Result<(Vec<u8>, u32)> {
+    pub fn receive_until(&self, size: usize, time: TimeSpec) -> Result<Letter> {
         let (mut body, mut priority) = (vec![0; size], 0);
         // SAFETY: as above; the time lives until the call returns.
         let length = answer(unsafe {
@@ -183,7 +206,7 @@ impl Mq {
             libc::mq_timedreceive(self.fd(), address, size, &raw mut priority, time.as_ref())
         })?;
         body.truncate(length as usize);
-        Ok((body, priority))
+        Ok(Letter { body, priority })
     }
 
     /// `mq_getattr`.
@@ -284,7 +307,7 @@ pub fn give_up(cap: Cap) -> Result<()> {
 }
 
 /// Whether the call is there, told by how it refuses a descriptor of -1.
-fn there<T>(got: Result<T>) -> Result<()> {
+fn there<T>(got: &Result<T>) -> Result<()> {
     match got {
         Err(Errno::ENOSYS) => Err(Errno::ENOSYS),
         _ => Ok(()),
@@ -292,26 +315,26 @@ fn there<T>(got: Result<T>) -> Result<()> {
 }
 
 fn probe_queues() -> Result<()> {
-    there(Mq::open("/ipcspec-no-such-queue", libc::O_RDONLY))
+    there(&Mq::open("/ipcspec-no-such-queue", libc::O_RDONLY))
 }
 
 fn probe_transfer() -> Result<()> {
     probe_queues()?;
     // SAFETY: there is no queue, so nothing is read or written.
     unsafe {
-        there(answer(libc::mq_send(-1, c"".as_ptr(), 0, 0)))?;
-        there(answer(libc::mq_receive(-1, std::ptr::null_mut(), 0, std::ptr::null_mut())))
+        there(&answer(libc::mq_send(-1, c"".as_ptr(), 0, 0)))?;
+        there(&answer(libc::mq_receive(-1, std::ptr::null_mut(), 0, std::ptr::null_mut())))
     }
 }
 
 fn probe_notification() -> Result<()> {
     let none = std::ptr::null::<libc::sigevent>();
     // SAFETY: a null pointer is part of the interface.
-    there(answer(unsafe { libc::syscall(libc::SYS_mq_notify, -1, none) }))
+    there(&answer(unsafe { libc::syscall(libc::SYS_mq_notify, -1, none) }))
 }
 
 fn probe_attributes() -> Result<()> {
     let mut old = MaybeUninit::<libc::mq_attr>::zeroed();
     // SAFETY: at most one mq_attr is written.
-    there(answer(unsafe { libc::mq_getattr(-1, old.as_mut_ptr()) }))
+    there(&answer(unsafe { libc::mq_getattr(-1, old.as_mut_ptr()) }))
 }
