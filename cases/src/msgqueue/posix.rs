@@ -8,10 +8,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigSet};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat, umask};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::{SysconfVar, Uid, getuid, mkdir, setresuid, sysconf};
+use nix::unistd::{SysconfVar, Uid, getegid, geteuid, getuid, mkdir, setresuid, sysconf};
 
 use crate::prelude::*;
 use crate::sys::mq::{
@@ -58,6 +58,7 @@ pub const CASES: &[Case] = &[
     unlinked_queue_works_on_and_frees_its_name,
     exclusive_creation_has_one_winner,
     each_direction_is_opened_for,
+    new_queue_is_its_creators,
     mode_binds_the_owner,
     stranger_cannot_unlink,
     descriptor_tells_readiness,
@@ -596,8 +597,8 @@ fn exclusive_creation_has_one_winner() -> Verdict {
     Ok(())
 }
 
-/// A queue opened to receive only cannot be sent to, and one opened to send only cannot be received from.
-#[case(MQ_OPEN_3, "DESCRIPTION", settles = ["mq_open.3 O_RDONLY", "mq_open.3 O_WRONLY", "mq_send.3 EBADF", "mq_receive.3 EBADF"], needs = [TRANSFER])]
+/// A queue opened to receive only cannot be sent to, one opened to send only cannot be received from, and O_RDWR can do both.
+#[case(MQ_OPEN_3, "DESCRIPTION", settles = ["mq_open.3 O_RDONLY", "mq_open.3 O_WRONLY", "mq_open.3 O_RDWR", "mq_send.3 EBADF", "mq_receive.3 EBADF"], needs = [TRANSFER])]
 fn each_direction_is_opened_for() -> Verdict {
     let (_, name) = Mq::create(SMALL)?;
     let (reader, writer) = (Mq::open(&name, O_RDONLY)?, Mq::open(&name, O_WRONLY)?);
@@ -605,6 +606,19 @@ fn each_direction_is_opened_for() -> Verdict {
     check!(writer.send(b"x", 0) == Ok(()));
     check!(writer.receive(16) == Err(EBADF));
     check!(reader.receive(16) == Ok(Letter::new(b"x", 0)));
+    let both = Mq::open(&name, O_RDWR)?;
+    check!(both.send(b"y", 0) == Ok(()));
+    check!(both.receive(16) == Ok(Letter::new(b"y", 0)));
+    Ok(())
+}
+
+/// A new queue belongs to the effective user and group of its creator, and has the mode asked for but for the umask.
+#[case(MQ_OPEN_3, "DESCRIPTION", settles = ["mq_open.3 O_CREAT"], needs = [QUEUES])]
+fn new_queue_is_its_creators() -> Verdict {
+    umask(Mode::from_bits_truncate(0o027));
+    let stat = fstat(Mq::open_with(&queue_name()?, O_RDWR | O_EXCL, 0o664, Some(SMALL))?)?;
+    check!((stat.st_uid, stat.st_gid) == (geteuid().as_raw(), getegid().as_raw()));
+    check!(stat.st_mode & 0o777 == 0o640);
     Ok(())
 }
 
@@ -624,7 +638,7 @@ fn mode_binds_the_owner() -> Verdict {
 /// A user who does not own a queue cannot unlink it, even one that everybody may use.
 #[case(MQ_UNLINK_3, "ERRORS", settles = ["mq_unlink.3 EACCES"], needs = [QUEUES, Need::OtherUsers])]
 fn stranger_cannot_unlink() -> Verdict {
-    nix::sys::stat::umask(Mode::empty());
+    umask(Mode::empty());
     let name = queue_name()?;
     let _mq = Mq::open_with(&name, O_RDWR | O_EXCL, 0o666, Some(SMALL))?;
     let stranger = Child::spawn(|| {
@@ -654,12 +668,15 @@ fn descriptor_tells_readiness() -> Verdict {
     Ok(())
 }
 
-/// mq_open sets close-on-exec though nobody asks for it.
-#[case(MQ_OVERVIEW_7, "Linux implementation of message queue descriptors", needs = [QUEUES])]
+/// mq_open sets close-on-exec, whether or not O_CLOEXEC asks for it.
+#[case(MQ_OVERVIEW_7, "Linux implementation of message queue descriptors", settles = ["mq_open.3 O_CLOEXEC"], needs = [QUEUES])]
 fn descriptor_is_closed_on_exec() -> Verdict {
     let (mq, name) = Mq::create(SMALL)?;
     check!(fcntl(&mq, FcntlArg::F_GETFD) == Ok(libc::FD_CLOEXEC));
-    check!(fcntl(&Mq::open(&name, O_RDONLY)?, FcntlArg::F_GETFD) == Ok(libc::FD_CLOEXEC));
+    for flags in [O_RDONLY, O_RDONLY | libc::O_CLOEXEC] {
+        let mq = Mq::open(&name, flags)?;
+        check!(fcntl(&mq, FcntlArg::F_GETFD) == Ok(libc::FD_CLOEXEC), "flags {flags:#x}");
+    }
     Ok(())
 }
 

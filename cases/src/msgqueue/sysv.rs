@@ -48,6 +48,7 @@ pub const CASES: &[Case] = &[
     new_queue_is_empty_and_its_creators,
     stat_tells_content_and_last_users,
     stat_tells_times_of_last_use,
+    stat_tells_time_of_last_change,
     mode_binds_the_owner,
     opening_checks_the_access_asked_for,
     stranger_can_neither_change_nor_remove,
@@ -551,11 +552,14 @@ fn stat_tells_content_and_last_users() -> Verdict {
     Ok(())
 }
 
+/// The second that the kernel would stamp now: that of its last tick.
+fn now() -> nix::Result<i64> {
+    Ok(clock_gettime(ClockId::CLOCK_REALTIME_COARSE)?.tv_sec())
+}
+
 /// IPC_STAT tells when the last send and the last receive were.
 #[case(MSGCTL_2, "DESCRIPTION", settles = ["msgctl.2 msg_stime", "msgctl.2 msg_rtime"])]
 fn stat_tells_times_of_last_use() -> Verdict {
-    // The kernel stamps with the clock of its last tick.
-    let now = || clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map(|time| time.tv_sec());
     let queue = Queue::private()?;
     let start = now()?;
     queue.send(1, b"", 0)?;
@@ -566,6 +570,25 @@ fn stat_tells_times_of_last_use() -> Verdict {
     let received = queue.stat()?;
     check!((start..=now()?).contains(&received.rtime), "{} of {start}", received.rtime);
     check!(received.stime == sent.stime);
+    Ok(())
+}
+
+/// IPC_STAT tells when a queue was made or last changed by IPC_SET; use does not count.
+#[case(MSGCTL_2, "DESCRIPTION", settles = ["msgctl.2 msg_ctime"])]
+fn stat_tells_time_of_last_change() -> Verdict {
+    let start = now()?;
+    let queue = Queue::private()?;
+    let made = queue.stat()?.ctime;
+    check!((start..=now()?).contains(&made), "{made} of {start}");
+    while now()? == made {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    queue.send(1, b"x", 0)?;
+    queue.receive(1, 0, 0)?;
+    check!(queue.stat()?.ctime == made);
+    queue.set_qbytes(1)?;
+    let changed = queue.stat()?.ctime;
+    check!((made + 1..=now()?).contains(&changed), "{changed}, made at {made}");
     Ok(())
 }
 
