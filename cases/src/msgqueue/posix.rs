@@ -15,8 +15,8 @@ use nix::unistd::{SysconfVar, Uid, getegid, geteuid, getuid, mkdir, setresuid, s
 
 use crate::prelude::*;
 use crate::sys::mq::{
-    ATTRIBUTES, Attr, Letter, Mq, NOTIFICATION, Notice, Notify, QUEUES, TRANSFER, give_up,
-    queue_name, take_pending,
+    ATTRIBUTES, Attr, CEILINGS, Letter, Mq, NOTIFICATION, Notice, Notify, QUEUES, RESOURCE_LIMIT,
+    TRANSFER, give_up, queue_name, take_pending,
 };
 use crate::sys::msg::catch;
 use crate::sys::sysctl::{set_sysctl, sysctl};
@@ -108,7 +108,7 @@ fn each_receive_takes_one_whole_message() -> Verdict {
 }
 
 /// The queue holds a copy: what the sender writes into its buffer afterwards does not reach the receiver.
-#[case(MQ_SEND_3, "DESCRIPTION", settles = ["A17"], needs = [TRANSFER])]
+#[case(MQ_SEND_3, "DESCRIPTION", settles = ["A17"], needs = [TRANSFER, CEILINGS])]
 fn sender_may_overwrite_its_buffer() -> Verdict {
     let longest = sysctl("fs/mqueue/msgsize_max")? as usize;
     let (mq, _) = Mq::create(Attr::new(1, longest as c_long))?;
@@ -259,7 +259,7 @@ fn make(maxmsg: u64, msgsize: u64) -> Verdict<nix::Result<()>> {
 }
 
 /// Without privilege mq_maxmsg and mq_msgsize go from 1 to the ceilings of /proc/sys/fs/mqueue.
-#[case(MQ_OPEN_3, "ERRORS", settles = ["A15", "A16", "mq_open.3 EINVAL 2"], needs = [QUEUES, Need::Unprivileged, Need::Own(Namespaces::IPC)])]
+#[case(MQ_OPEN_3, "ERRORS", settles = ["A15", "A16", "mq_open.3 EINVAL 2"], needs = [QUEUES, CEILINGS, Need::Unprivileged, Need::Own(Namespaces::IPC)])]
 fn attributes_beyond_the_ceilings_are_refused() -> Verdict {
     let (number, size) = (sysctl("fs/mqueue/msg_max")?, sysctl("fs/mqueue/msgsize_max")?);
     check!(make(0, 1)? == Err(EINVAL));
@@ -272,7 +272,7 @@ fn attributes_beyond_the_ceilings_are_refused() -> Verdict {
 }
 
 /// Writing msg_max and msgsize_max lowers and raises what a process without privilege may ask for.
-#[case(MQ_OVERVIEW_7, "/proc interfaces", settles = ["A15", "A16", "mq_overview.7 /proc/sys/fs/mqueue/msg_max", "mq_overview.7 /proc/sys/fs/mqueue/msgsize_max"], needs = [QUEUES, Need::Sysctl("fs/mqueue/msg_max"), Need::Sysctl("fs/mqueue/msgsize_max")])]
+#[case(MQ_OVERVIEW_7, "/proc interfaces", settles = ["A15", "A16", "mq_overview.7 /proc/sys/fs/mqueue/msg_max", "mq_overview.7 /proc/sys/fs/mqueue/msgsize_max"], needs = [QUEUES, CEILINGS, Need::Sysctl("fs/mqueue/msg_max"), Need::Sysctl("fs/mqueue/msgsize_max")])]
 fn ceilings_can_be_moved() -> Verdict {
     let higher = (sysctl("fs/mqueue/msg_max")? + 1, sysctl("fs/mqueue/msgsize_max")? + 1);
     give_up(Cap::SysResource)?;
@@ -288,7 +288,7 @@ fn ceilings_can_be_moved() -> Verdict {
 }
 
 /// With CAP_SYS_RESOURCE the ceilings of /proc/sys/fs/mqueue do not bind.
-#[case(MQ_OVERVIEW_7, "/proc interfaces", needs = [QUEUES, Need::Cap(Cap::SysResource), Need::Own(Namespaces::IPC)])]
+#[case(MQ_OVERVIEW_7, "/proc interfaces", needs = [QUEUES, CEILINGS, Need::Cap(Cap::SysResource), Need::Own(Namespaces::IPC)])]
 fn privileged_process_may_exceed_the_ceilings() -> Verdict {
     let (number, size) = (sysctl("fs/mqueue/msg_max")?, sysctl("fs/mqueue/msgsize_max")?);
     check!(make(number + 1, 1)? == Ok(()));
@@ -297,7 +297,7 @@ fn privileged_process_may_exceed_the_ceilings() -> Verdict {
 }
 
 /// A queue made without attributes gets msg_default and msgsize_default, or the ceilings where those are lower.
-#[case(MQ_OVERVIEW_7, "/proc interfaces", settles = ["mq_overview.7 /proc/sys/fs/mqueue/msg_default", "mq_overview.7 /proc/sys/fs/mqueue/msgsize_default"], needs = [ATTRIBUTES, Need::Sysctl("fs/mqueue/msg_default"), Need::Sysctl("fs/mqueue/msgsize_default"), Need::Sysctl("fs/mqueue/msg_max"), Need::Sysctl("fs/mqueue/msgsize_max")])]
+#[case(MQ_OVERVIEW_7, "/proc interfaces", settles = ["mq_overview.7 /proc/sys/fs/mqueue/msg_default", "mq_overview.7 /proc/sys/fs/mqueue/msgsize_default"], needs = [ATTRIBUTES, CEILINGS, Need::Sysctl("fs/mqueue/msg_default"), Need::Sysctl("fs/mqueue/msgsize_default"), Need::Sysctl("fs/mqueue/msg_max"), Need::Sysctl("fs/mqueue/msgsize_max")])]
 fn new_queue_has_the_default_attributes() -> Verdict {
     set_sysctl("fs/mqueue/msg_default", 3)?;
     set_sysctl("fs/mqueue/msgsize_default", 200)?;
@@ -312,7 +312,7 @@ fn new_queue_has_the_default_attributes() -> Verdict {
 }
 
 /// Without privilege as many queues exist as queues_max allows; the next needs one to go.
-#[case(MQ_OVERVIEW_7, "/proc interfaces", settles = ["mq_open.3 ENOSPC", "mq_overview.7 /proc/sys/fs/mqueue/queues_max"], needs = [QUEUES, Need::Sysctl("fs/mqueue/queues_max")])]
+#[case(MQ_OVERVIEW_7, "/proc interfaces", settles = ["mq_open.3 ENOSPC", "mq_overview.7 /proc/sys/fs/mqueue/queues_max"], needs = [QUEUES, CEILINGS, Need::Sysctl("fs/mqueue/queues_max")])]
 fn queues_max_limits_the_number_of_queues() -> Verdict {
     set_sysctl("fs/mqueue/queues_max", 2)?;
     give_up(Cap::SysResource)?;
@@ -326,7 +326,7 @@ fn queues_max_limits_the_number_of_queues() -> Verdict {
 }
 
 /// The queues of a user together take no more bytes than RLIMIT_MSGQUEUE, also when nobody has them open.
-#[case(GETRLIMIT_2, "DESCRIPTION", settles = ["A16"], also = [(MQ_OVERVIEW_7, "Resource limit")], needs = [QUEUES])]
+#[case(GETRLIMIT_2, "DESCRIPTION", settles = ["A16"], also = [(MQ_OVERVIEW_7, "Resource limit")], needs = [QUEUES, RESOURCE_LIMIT])]
 fn resource_limit_bounds_all_queues_together() -> Verdict {
     let (soft, hard) = getrlimit(Resource::RLIMIT_MSGQUEUE)?;
     let (limit, size) = (hard.min(32 << 10), 4 << 10);
@@ -342,10 +342,11 @@ fn resource_limit_bounds_all_queues_together() -> Verdict {
 }
 
 /// A queue counts against RLIMIT_MSGQUEUE only until it is removed.
-#[case(GETRLIMIT_2, "DESCRIPTION", needs = [QUEUES])]
+#[case(GETRLIMIT_2, "DESCRIPTION", needs = [QUEUES, RESOURCE_LIMIT])]
 fn removed_queue_no_longer_counts() -> Verdict {
     let (soft, hard) = getrlimit(Resource::RLIMIT_MSGQUEUE)?;
-    let (limit, size) = (soft.min(1 << 20), 32 << 10);
+    let limit = soft.min(1 << 20);
+    let size = (limit / 4).min(32 << 10);
     setrlimit(Resource::RLIMIT_MSGQUEUE, limit, hard)?;
     for made in 0..=limit / size {
         let name = queue_name()?;

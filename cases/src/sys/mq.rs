@@ -9,6 +9,7 @@ use ipcspec_harness::{Cap, Facility, Need, Verdict};
 use libc::{O_CREAT, O_EXCL, O_RDWR, c_int, c_long};
 use nix::Result;
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
 
@@ -26,6 +27,12 @@ pub const NOTIFICATION: Need =
 /// Reading and setting attributes.
 pub const ATTRIBUTES: Need =
     Need::Facility(Facility { name: "mq_getsetattr", probe: probe_attributes });
+/// The ceilings and defaults that `mq_overview(7)` puts in /proc.
+pub const CEILINGS: Need =
+    Need::Facility(Facility { name: "/proc/sys/fs/mqueue", probe: probe_ceilings });
+/// The limit on the bytes of all queues of a user.
+pub const RESOURCE_LIMIT: Need =
+    Need::Facility(Facility { name: "RLIMIT_MSGQUEUE", probe: probe_resource_limit });
 
 /// An open POSIX message queue. nix's `MqdT` neither closes itself nor
 /// registers for notifications, so this is an owned descriptor, as Linux
@@ -337,4 +344,13 @@ fn probe_attributes() -> Result<()> {
     let mut old = MaybeUninit::<libc::mq_attr>::zeroed();
     // SAFETY: at most one mq_attr is written.
     there(&answer(unsafe { libc::mq_getattr(-1, old.as_mut_ptr()) }))
+}
+
+fn probe_ceilings() -> Result<()> {
+    nix::sys::stat::stat("/proc/sys/fs/mqueue/msg_max").map(drop)
+}
+
+fn probe_resource_limit() -> Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_MSGQUEUE)?;
+    setrlimit(Resource::RLIMIT_MSGQUEUE, soft, hard)
 }
