@@ -88,7 +88,8 @@ fn main() {
     println!("\n{:<40}{:>10}{:>10}{:>10}", "all cases", "wall ms", "own ms", "ratio");
     for workers in [1, processors] {
         let start = Instant::now();
-        let pool = Pool::start(&Settings { workers, ..Settings::default() }).expect("workers start");
+        let pool =
+            Pool::start(&Settings { workers, ..Settings::default() }).expect("workers start");
         let own = run_all(&pool, &real, workers);
         drop(pool);
         let wall = start.elapsed();

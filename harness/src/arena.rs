@@ -125,9 +125,7 @@ impl Arena {
 
     /// A slot for one more process.
     pub(crate) fn slot(&self) -> Verdict<&Slot> {
-        let free = |slot: &Slot| {
-            slot.state.compare_exchange(FREE, RUNNING, SeqCst, SeqCst).is_ok()
-        };
+        let free = |slot: &Slot| slot.state.compare_exchange(FREE, RUNNING, SeqCst, SeqCst).is_ok();
         self.slots
             .iter()
             .enumerate()
@@ -206,8 +204,9 @@ impl Slot {
                 let length = (self.length.load(SeqCst) as usize).min(TEXT);
                 // SAFETY: the writer released `state` after its last write.
                 let text = unsafe { &(&*self.text.get())[..length] };
-                Some(Err(serde_json::from_slice(text)
-                    .unwrap_or_else(|error| Failure::broken(format!("unreadable verdict: {error}")))))
+                Some(Err(serde_json::from_slice(text).unwrap_or_else(|error| {
+                    Failure::broken(format!("unreadable verdict: {error}"))
+                })))
             }
             _ => None,
         }

@@ -212,7 +212,9 @@ impl Child {
                 Some(Err(failure)) => format!("ended: {failure}"),
                 _ => format!("{:?}", End::Exited(status)),
             }),
-            Ok(WaitStatus::Signaled(_, signal, _)) => Some(format!("{:?}", End::Killed(signal as i32))),
+            Ok(WaitStatus::Signaled(_, signal, _)) => {
+                Some(format!("{:?}", End::Killed(signal as i32)))
+            }
             Ok(other) => Some(format!("{other:?}")),
             Err(errno) => Some(format!("waitid gives {}", show::errno(errno))),
         }

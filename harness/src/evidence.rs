@@ -42,7 +42,8 @@ pub enum Evidence {
 
 impl Evidence {
     pub(crate) fn used() -> Option<Self> {
-        [None, Some(Self::Syscall), Some(Self::State), Some(Self::Wait)][arena().evidence() as usize]
+        [None, Some(Self::Syscall), Some(Self::State), Some(Self::Wait)]
+            [arena().evidence() as usize]
     }
 
     fn note(self) {
@@ -125,7 +126,8 @@ impl Task {
     #[track_caller]
     pub(crate) fn blocked_in(self, calls: Syscalls, ended: impl Fn() -> Option<String>) -> Verdict {
         // A closure has no caller's place of its own.
-        let mut failure = Failure::violated(calls.name, "", format!("asleep in {}", calls.name), "");
+        let mut failure =
+            Failure::violated(calls.name, "", format!("asleep in {}", calls.name), "");
         let mut refuse = |got: String| {
             failure.details_mut().observed = got;
             Err(failure.clone())

@@ -125,10 +125,11 @@ pub(crate) fn enter(namespaces: Namespaces, user: bool) -> Result<(), String> {
     }
     step("unshare", unshare(flags))?;
     if user {
-        let denied = fs::write("/proc/self/setgroups", "deny").or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        });
+        let denied =
+            fs::write("/proc/self/setgroups", "deny").or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            });
         step("setgroups", denied)?;
         step("uid_map", fs::write("/proc/self/uid_map", format!("0 {uid} 1")))?;
         step("gid_map", fs::write("/proc/self/gid_map", format!("0 {gid} 1")))?;

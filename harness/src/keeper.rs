@@ -132,7 +132,9 @@ fn forgive_arguments() {
         let flag = argument.split('=').next().unwrap_or_default();
         let names: Vec<String> = match flag.strip_prefix("--") {
             Some(name) => vec![name.to_uppercase().replace('-', "_")],
-            None if flag.starts_with('-') => flag.chars().skip(1).map(|c| c.to_uppercase().to_string()).collect(),
+            None if flag.starts_with('-') => {
+                flag.chars().skip(1).map(|c| c.to_uppercase().to_string()).collect()
+            }
             None => vec![],
         };
         for name in names.iter().filter(|name| !name.is_empty() && !name.contains('\0')) {
@@ -176,7 +178,8 @@ fn supervise(orders: &Orders, cases: &[&'static Case]) -> ! {
     let last = LEVELS.len() - 1;
     let attempts = (orders.level.min(last)..=last).flat_map(|level| {
         // Directly first; through a user namespace where that is refused.
-        let ways: &[bool] = if LEVELS[level].1 == Namespaces::NONE { &[false] } else { &[false, true] };
+        let ways: &[bool] =
+            if LEVELS[level].1 == Namespaces::NONE { &[false] } else { &[false, true] };
         ways.iter().map(move |user| (level, *user))
     });
     let mut status = 0;
@@ -254,7 +257,13 @@ fn prepare() -> std::io::Result<Desk> {
         .unwrap_or_else(|| PathBuf::from("/"))
         .join(format!("ipcspec-{}", Pid::this()));
     WORKER.store(Pid::this().as_raw(), std::sync::atomic::Ordering::SeqCst);
-    Ok(Desk { runner: UnixStream::from(runner), output, output_end, arena: arena::map()?, fallback })
+    Ok(Desk {
+        runner: UnixStream::from(runner),
+        output,
+        output_end,
+        arena: arena::map()?,
+        fallback,
+    })
 }
 
 static WORKER: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
@@ -459,10 +468,7 @@ fn run(desk: &Desk, isolation: &Isolation, case: &'static Case, request: &Reques
             break;
         }
         let events = wait_for_event(
-            &[
-                (desk.runner.as_fd(), PollFlags::empty()),
-                (desk.output.as_fd(), PollFlags::POLLIN),
-            ],
+            &[(desk.runner.as_fd(), PollFlags::empty()), (desk.output.as_fd(), PollFlags::POLLIN)],
             Some(left),
         );
         if events[0].intersects(PollFlags::POLLHUP | PollFlags::POLLERR) {
@@ -574,7 +580,11 @@ fn no_descriptor_left() -> Verdict {
     let left: Vec<_> = open
         .map(|fd| {
             let link = fs::read_link(format!("/proc/self/fd/{}", fd.fd));
-            format!("{} ({})", fd.fd, link.map_or_else(|_| "?".into(), |path| path.display().to_string()))
+            format!(
+                "{} ({})",
+                fd.fd,
+                link.map_or_else(|_| "?".into(), |path| path.display().to_string())
+            )
         })
         .collect();
     if left.is_empty() {

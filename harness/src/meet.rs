@@ -59,7 +59,13 @@ impl Latch {
             };
             // SAFETY: the word is live and the timeout is on this stack.
             unsafe {
-                libc::syscall(libc::SYS_futex, self.0.as_ptr(), libc::FUTEX_WAIT, 0, &raw const timeout);
+                libc::syscall(
+                    libc::SYS_futex,
+                    self.0.as_ptr(),
+                    libc::FUTEX_WAIT,
+                    0,
+                    &raw const timeout,
+                );
             }
         }
         true

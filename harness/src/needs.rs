@@ -157,11 +157,7 @@ fn drop_caps() -> nix::Result<()> {
     // SAFETY: as above; NOROOT keeps an exec from giving them back.
     unsafe {
         libc::prctl(libc::PR_SET_SECUREBITS, 1 /* SECBIT_NOROOT */, 0, 0, 0);
-        nix::errno::Errno::result(libc::syscall(
-            libc::SYS_capset,
-            &raw mut header,
-            data.as_ptr(),
-        ))?;
+        nix::errno::Errno::result(libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()))?;
     }
     Ok(())
 }
@@ -194,9 +190,9 @@ fn uid_map_is_whole() -> bool {
 
 /// Checks all needs, then takes on the privilege that they ask for.
 pub(crate) fn meet(needs: &[Need], isolation: &Isolation) -> Verdict {
-    let wants_caps = needs.iter().any(|need| {
-        matches!(need, Need::OwnCap(_) | Need::Sysctl(_) | Need::CanUnshare(_))
-    });
+    let wants_caps = needs
+        .iter()
+        .any(|need| matches!(need, Need::OwnCap(_) | Need::Sysctl(_) | Need::CanUnshare(_)));
     let initial_user = !isolation.user;
     let caps = effective_caps();
     let mut missing = vec![];

@@ -65,7 +65,10 @@ impl Pool {
         let level = LEVELS.iter().position(|(name, _)| *name == settings.isolation);
         let level = level.ok_or_else(|| {
             let names = LEVELS.map(|(name, _)| name).join(", ");
-            io::Error::other(format!("no isolation level {:?}; there are {names}", settings.isolation))
+            io::Error::other(format!(
+                "no isolation level {:?}; there are {names}",
+                settings.isolation
+            ))
         })?;
         if let Some(directory) = writable_directory() {
             // The first override of a process stays; it is the same each time.
@@ -144,7 +147,8 @@ impl Worker {
                     let job = waiting.take().or_else(|| self.next());
                     match job {
                         Some(job) => {
-                            let report = Report::broken(format!("no worker could be started: {text}"));
+                            let report =
+                                Report::broken(format!("no worker could be started: {text}"));
                             let _ = job.answer.send(report);
                         }
                         None => return,
@@ -174,10 +178,11 @@ impl Worker {
             let deadline = job.case.deadline().mul_f64(self.settings.factor);
             stream.get_ref().set_read_timeout(Some(deadline + GRACE))?;
             let started = Instant::now();
-            let asked = serde_json::to_vec(&request).map_err(io::Error::other).and_then(|mut line| {
-                line.push(b'\n');
-                stream.get_ref().write_all(&line)
-            });
+            let asked =
+                serde_json::to_vec(&request).map_err(io::Error::other).and_then(|mut line| {
+                    line.push(b'\n');
+                    stream.get_ref().write_all(&line)
+                });
             if asked.is_err() {
                 // The keeper died between two cases; this one never started.
                 *waiting = Some(job);
@@ -192,7 +197,10 @@ impl Worker {
                         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                             "the keeper did not answer in time".to_owned()
                         }
-                        _ => format!("the keeper died during this case ({})", show::shorten(&error.to_string(), 200)),
+                        _ => format!(
+                            "the keeper died during this case ({})",
+                            show::shorten(&error.to_string(), 200)
+                        ),
                     });
                     report.micros = started.elapsed().as_micros() as u64;
                     let _ = job.answer.send(report);
@@ -224,7 +232,11 @@ fn with_supervisor<R>(
     let orders = serde_json::to_string(orders).map_err(io::Error::other)?;
     let their_end = theirs.as_raw_fd();
     let dress = |command: &mut Command| {
-        command.env(ORDERS, orders).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        command
+            .env(ORDERS, orders)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
         // Not `stdin(theirs)`: a Command keeps what it is given, and as long
         // as this process has a copy, a dead worker is not seen as such.
         // SAFETY: dup2 is async-signal-safe.

@@ -30,7 +30,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// All five, in the order in which they are counted.
-    pub const ALL: [Self; 5] = [Self::Held, Self::Violated, Self::Absent, Self::Skipped, Self::Broken];
+    pub const ALL: [Self; 5] =
+        [Self::Held, Self::Violated, Self::Absent, Self::Skipped, Self::Broken];
 
     /// The word for it, as in events and expectations.
     pub const fn word(self) -> &'static str {
@@ -181,7 +182,12 @@ impl Mishap for Failure {
 impl Mishap for Errno {
     #[track_caller]
     fn into_failure(self, call: &str) -> Failure {
-        Failure::new(Outcome::Broken, call, String::new(), format!("unexpected {}", show::errno(self)))
+        Failure::new(
+            Outcome::Broken,
+            call,
+            String::new(),
+            format!("unexpected {}", show::errno(self)),
+        )
     }
 }
 

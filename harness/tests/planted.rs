@@ -7,8 +7,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use ipcspec_harness::{
-    Case, Child, LEVELS, Latch, Need, Outcome, Page, Pool, Report, Settings, Syscalls,
-    Verdict, case, check, serve_if_asked,
+    Case, Child, LEVELS, Latch, Need, Outcome, Page, Pool, Report, Settings, Syscalls, Verdict,
+    case, check, serve_if_asked,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::errno::Errno;
@@ -155,8 +155,11 @@ fn output_without_end() -> Verdict {
 fn closes_every_descriptor() -> Verdict {
     // SAFETY: nothing here owns one of them.
     unsafe { libc::close_range(0, u32::MAX, 0) };
-    check!(nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())
-        .map(|fd| std::os::fd::IntoRawFd::into_raw_fd(fd)) == Ok(1));
+    check!(
+        nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())
+            .map(|fd| std::os::fd::IntoRawFd::into_raw_fd(fd))
+            == Ok(1)
+    );
     Ok(())
 }
 
@@ -256,7 +259,11 @@ const EXPECTED: &[(&Case, Outcome, &str)] = &[
     (&leaked_child_in_a_session_of_its_own, Outcome::Broken, "left processes behind"),
     (&leaked_descriptor, Outcome::Broken, "left descriptors open: 3 (pipe:"),
     (&failing_child, Outcome::Violated, "got"),
-    (&child_that_does_not_block, Outcome::Violated, "exited with status 0\", at: \"harness/tests/planted.rs:"),
+    (
+        &child_that_does_not_block,
+        Outcome::Violated,
+        "exited with status 0\", at: \"harness/tests/planted.rs:",
+    ),
     (&child_that_never_wakes, Outcome::Violated, "asleep in"),
     (&abort, Outcome::Broken, "killed by SIGABRT"),
     (&wild_pointer, Outcome::Broken, "killed by SIGSEGV"),

@@ -120,9 +120,15 @@ impl Data {
                 let places: Vec<_> = several
                     .iter()
                     .map(|index| &self.items[*index])
-                    .map(|item| format!("{}/{} {} {}", item.page, item.section, item.item, item.occurrence))
+                    .map(|item| {
+                        format!("{}/{} {} {}", item.page, item.section, item.item, item.occurrence)
+                    })
                     .collect();
-                Err(Trouble(format!("{text:?} means {} items: {}", several.len(), places.join(", "))))
+                Err(Trouble(format!(
+                    "{text:?} means {} items: {}",
+                    several.len(),
+                    places.join(", ")
+                )))
             }
             None => Err(Trouble(format!("{text:?} is neither a claim nor a documented item"))),
         }
@@ -192,9 +198,9 @@ impl Coverage {
         let mut by: HashMap<Settled, Vec<&'static Case>> = HashMap::new();
         for case in cases {
             for text in case.settles {
-                let settled = data
-                    .resolve(text)
-                    .map_err(|trouble| Trouble::with(format!("{}: settles", case.path()), trouble))?;
+                let settled = data.resolve(text).map_err(|trouble| {
+                    Trouble::with(format!("{}: settles", case.path()), trouble)
+                })?;
                 by.entry(settled).or_default().push(case);
             }
         }
@@ -220,10 +226,11 @@ impl Coverage {
         let mut groups: Vec<(&str, Totals)> = vec![];
         for (index, item) in self.data.items.iter().enumerate() {
             let name = key(item);
-            let position = groups.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
-                groups.push((name, Totals::default()));
-                groups.len() - 1
-            });
+            let position =
+                groups.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+                    groups.push((name, Totals::default()));
+                    groups.len() - 1
+                });
             let settled = !self.witnesses(Settled::Item(index)).is_empty();
             groups[position].1.count(settled, self.data.excluded.contains_key(&index));
         }
@@ -301,10 +308,8 @@ impl Coverage {
 
 fn witnesses(cases: &[&Case], reason: Option<&String>) -> String {
     if cases.is_empty() {
-        return reason.map_or_else(
-            || "    open\n".to_owned(),
-            |reason| format!("    excluded: {reason}\n"),
-        );
+        return reason
+            .map_or_else(|| "    open\n".to_owned(), |reason| format!("    excluded: {reason}\n"));
     }
     cases.iter().map(|case| format!("    {}\n", case.path())).collect()
 }

@@ -90,11 +90,14 @@ const REPRODUCE: &str = "\
 ";
 
 fn targets(cases: &[&'static Case], runs: &[Run]) -> String {
-    let mut text = String::from("## Targets\n\n| target | kernel | held | violated | absent | skipped | broken | not run |\n|---|---|--:|--:|--:|--:|--:|--:|\n");
+    let mut text = String::from(
+        "## Targets\n\n| target | kernel | held | violated | absent | skipped | broken | not run |\n|---|---|--:|--:|--:|--:|--:|--:|\n",
+    );
     for Run { name, recorded, verdicts } in runs {
-        let known = recorded.cases.iter().filter(|record| {
-            cases.iter().any(|case| case.path() == record.name)
-        });
+        let known = recorded
+            .cases
+            .iter()
+            .filter(|record| cases.iter().any(|case| case.path() == record.name));
         let Counts { held, violated, absent, skipped, broken } = Counts::of(known);
         let not_run = cases.iter().filter(|case| !verdicts.contains_key(&case.path())).count();
         let place = human::place(&recorded.start);
@@ -122,7 +125,8 @@ fn verdict_of(witnesses: &[&'static Case], run: &Run) -> String {
         [] => "open".to_owned(),
         [(word, _)] => word.clone(),
         several => {
-            let told: Vec<_> = several.iter().map(|(word, count)| format!("{count} {word}")).collect();
+            let told: Vec<_> =
+                several.iter().map(|(word, count)| format!("{count} {word}")).collect();
             told.join(", ")
         }
     }
@@ -171,9 +175,14 @@ fn claims(coverage: &Coverage, runs: &[Run]) -> String {
 }
 
 fn documented(coverage: &Coverage) -> String {
-    let mut text = String::from("## Documented items\n\nFlags, options, commands, errors, limits and signals that the pages document. A case settles an item when it would fail if the kernel got it wrong.\n\n");
+    let mut text = String::from(
+        "## Documented items\n\nFlags, options, commands, errors, limits and signals that the pages document. A case settles an item when it would fail if the kernel got it wrong.\n\n",
+    );
     let table = |text: &mut String, heading: &str, rows: Vec<(&str, Totals)>| {
-        let _ = writeln!(text, "| {heading} | items | settled | excluded | open |\n|---|--:|--:|--:|--:|");
+        let _ = writeln!(
+            text,
+            "| {heading} | items | settled | excluded | open |\n|---|--:|--:|--:|--:|"
+        );
         for (name, Totals { total, settled, excluded, open }) in rows {
             let _ = writeln!(text, "| {name} | {total} | {settled} | {excluded} | {open} |");
         }
@@ -186,13 +195,19 @@ fn documented(coverage: &Coverage) -> String {
         .filter(|(_, totals)| totals.settled + totals.excluded > 0)
         .collect();
     let pages = coverage.items(|item| &item.page).len();
-    let _ = writeln!(text, "Pages with at least one item settled or excluded ({} of {pages}):\n", touched.len());
+    let _ = writeln!(
+        text,
+        "Pages with at least one item settled or excluded ({} of {pages}):\n",
+        touched.len()
+    );
     table(&mut text, "page", touched);
     text
 }
 
 fn differences(cases: &[&'static Case], runs: &[Run]) -> String {
-    let mut text = String::from("## What did not hold\n\nEvery case that was violated or absent on a target; skipped cases are in the streams.\n\n");
+    let mut text = String::from(
+        "## What did not hold\n\nEvery case that was violated or absent on a target; skipped cases are in the streams.\n\n",
+    );
     let mut any = false;
     for Run { name, recorded, .. } in runs {
         let by_name: HashMap<_, _> =
@@ -208,7 +223,10 @@ fn differences(cases: &[&'static Case], runs: &[Run]) -> String {
             continue;
         }
         any = true;
-        let _ = writeln!(text, "### {name}\n\n| case | verdict | claim | wanted | came |\n|---|---|---|---|---|");
+        let _ = writeln!(
+            text,
+            "### {name}\n\n| case | verdict | claim | wanted | came |\n|---|---|---|---|---|"
+        );
         for record in failed {
             let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
             let _ = writeln!(

@@ -47,7 +47,8 @@ impl Expectations {
         let mut read = Self::default();
         for entry in parsed.expect {
             let place = format!("{file}: entry {:?}", entry.test);
-            let pattern = Pattern::new(&entry.test).map_err(|trouble| Trouble::with(&place, trouble))?;
+            let pattern =
+                Pattern::new(&entry.test).map_err(|trouble| Trouble::with(&place, trouble))?;
             if !applies(&entry.when, &facts).map_err(|trouble| Trouble::with(&place, trouble))? {
                 continue;
             }

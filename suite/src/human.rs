@@ -204,7 +204,8 @@ VIOLATED sem::sysv::undo_rolls_back
             (Broken, Some(Violated), true, false),
             (Broken, Some(Broken), false, false),
         ] {
-            let record = expected.map_or_else(|| record(verdict), |outcome| expecting(verdict, outcome));
+            let record =
+                expected.map_or_else(|| record(verdict), |outcome| expecting(verdict, outcome));
             let got = (record.is_unexpected(), record.is_stale());
             assert_eq!(got, (unexpected, stale), "{verdict}, expected {expected:?}");
         }
@@ -212,6 +213,9 @@ VIOLATED sem::sysv::undo_rolls_back
 
     #[test]
     fn durations_have_a_fitting_unit() {
-        assert_eq!([duration(12), duration(3_400), duration(1_200_000)], ["12 µs", "3.4 ms", "1.20 s"]);
+        assert_eq!(
+            [duration(12), duration(3_400), duration(1_200_000)],
+            ["12 µs", "3.4 ms", "1.20 s"]
+        );
     }
 }

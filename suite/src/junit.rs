@@ -78,7 +78,8 @@ mod tests {
             suite.add_test_cases(records.iter().map(test_case));
             (suite.tests, suite.failures, suite.errors, suite.skipped)
         };
-        let records = [record(Held), record(Violated), record(Broken), record(Skipped), record(Absent)];
+        let records =
+            [record(Held), record(Violated), record(Broken), record(Skipped), record(Absent)];
         assert_eq!(count(&records), (5, 1, 1, 2));
         let records = [expecting(Violated, Violated), expecting(Held, Violated)];
         assert_eq!(count(&records), (2, 1, 0, 1));

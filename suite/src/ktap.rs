@@ -15,10 +15,10 @@ pub fn render(records: &[CaseRecord]) -> String {
             text += &case(index + 1, record);
         }
         let unexpected = cases.iter().any(|record| record.is_unexpected());
-        let all_skipped = cases
-            .iter()
-            .all(|record| matches!(record.verdict, Outcome::Skipped | Outcome::Absent));
-        let directive = if all_skipped && !unexpected { " # SKIP no case could be asked" } else { "" };
+        let all_skipped =
+            cases.iter().all(|record| matches!(record.verdict, Outcome::Skipped | Outcome::Absent));
+        let directive =
+            if all_skipped && !unexpected { " # SKIP no case could be asked" } else { "" };
         text += &format!("{} {} {mechanism}{directive}\n", word(!unexpected), index + 1);
     }
     text

@@ -77,7 +77,11 @@ pub fn list(cases: &[&'static Case], options: &ListOptions) -> Result {
 pub fn show(cases: &[&'static Case], options: &ShowOptions) -> Result {
     let found = select(cases, std::slice::from_ref(&options.case))?;
     let [(_, case)] = found[..] else {
-        return Err(Trouble(format!("{:?} means {} cases; show tells one", options.case, found.len())));
+        return Err(Trouble(format!(
+            "{:?} means {} cases; show tells one",
+            options.case,
+            found.len()
+        )));
     };
     let data = Data::project()?;
     let listed = Listed::new(case);

@@ -64,7 +64,11 @@ impl From<&Isolation> for IsolationRecord {
         let names = isolation.namespaces.names();
         Self {
             level: isolation.level.clone(),
-            namespaces: names.split(", ").filter(|name| *name != "none").map(str::to_owned).collect(),
+            namespaces: names
+                .split(", ")
+                .filter(|name| *name != "none")
+                .map(str::to_owned)
+                .collect(),
             user_namespace: isolation.user,
             refused: isolation.refused.clone(),
         }
@@ -176,8 +180,7 @@ impl CaseRecord {
     pub fn is_stale(&self) -> bool {
         let expected = self.expectation.as_ref().map(|expectation| expectation.outcome);
         expected.is_some_and(|outcome| {
-            outcome != self.verdict
-                && !matches!(self.verdict, Outcome::Skipped | Outcome::Broken)
+            outcome != self.verdict && !matches!(self.verdict, Outcome::Skipped | Outcome::Broken)
         })
     }
 
@@ -359,7 +362,8 @@ impl Recorded {
                 .map_err(|error| Trouble::with(format!("{name}, line {}", index + 1), error))?;
             match event {
                 Event::Start(record) if record.schema != SCHEMA => {
-                    let told = format!("schema version {}, this program reads {SCHEMA}", record.schema);
+                    let told =
+                        format!("schema version {}, this program reads {SCHEMA}", record.schema);
                     return Err(Trouble::with(name, told));
                 }
                 Event::Start(record) => start = Some(record),
@@ -367,7 +371,8 @@ impl Recorded {
                 Event::End(record) => end = Some(record),
             }
         }
-        let start = start.ok_or_else(|| Trouble::with(name, io::Error::other("no start record")))?;
+        let start =
+            start.ok_or_else(|| Trouble::with(name, io::Error::other("no start record")))?;
         Ok(Self { start, cases, end })
     }
 }

@@ -72,7 +72,10 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
     }
     let selected = select(cases, &options.patterns)?;
     let settings = Settings {
-        workers: options.jobs.map_or(Settings::default().workers, usize::from).min(selected.len().max(1)),
+        workers: options
+            .jobs
+            .map_or(Settings::default().workers, usize::from)
+            .min(selected.len().max(1)),
         isolation: options.isolation.clone(),
         factor: options.timeout_factor,
         seed: options.seed,
@@ -82,7 +85,8 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
         // Better now than after the run.
         junit_is_writable(file)?;
     }
-    let pool = Pool::start(&settings).map_err(|error| Trouble::with("no worker could be started", error))?;
+    let pool = Pool::start(&settings)
+        .map_err(|error| Trouble::with("no worker could be started", error))?;
     let start = Start {
         schema: SCHEMA,
         suite: env!("CARGO_PKG_VERSION").to_owned(),
@@ -154,9 +158,8 @@ fn junit_is_writable(file: &str) -> Result {
 
 /// 1 before 2: a violation that was seen is one, whatever else went wrong.
 fn status(records: &[CaseRecord], stale: &[String], not_run: usize, bisect: bool) -> u8 {
-    let unexpected = |outcome| {
-        records.iter().any(|record| record.verdict == outcome && record.is_unexpected())
-    };
+    let unexpected =
+        |outcome| records.iter().any(|record| record.verdict == outcome && record.is_unexpected());
     let could_not_ask = records.iter().any(|record| {
         matches!(record.verdict, Outcome::Skipped | Outcome::Absent | Outcome::Broken)
     });
@@ -234,7 +237,11 @@ impl Progress {
         self.done += 1;
         self.failed += usize::from(record.is_unexpected());
         if self.shown {
-            let failed = if self.failed > 0 { format!(", {} unexpected", self.failed) } else { String::new() };
+            let failed = if self.failed > 0 {
+                format!(", {} unexpected", self.failed)
+            } else {
+                String::new()
+            };
             let mut line = format!("{}/{}{failed} {}", self.done, self.total, record.name);
             line.truncate(line.char_indices().nth(79).map_or(line.len(), |(index, _)| index));
             let _ = write!(std::io::stderr(), "\r\x1b[K{line}");

@@ -59,9 +59,10 @@ impl Pattern {
 
     fn unmatched(&self, cases: &[&'static Case]) -> Trouble {
         let last = self.text.rsplit("::").next().unwrap_or_default();
-        let near = cases.iter().map(|case| case.path()).find(|path| {
-            self.glob.is_none() && !last.is_empty() && path.contains(last)
-        });
+        let near = cases
+            .iter()
+            .map(|case| case.path())
+            .find(|path| self.glob.is_none() && !last.is_empty() && path.contains(last));
         let hint = near.map_or_else(
             || "`ipcspec list` names them all".to_owned(),
             |path| format!("did you mean {path}?"),

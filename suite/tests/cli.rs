@@ -66,8 +66,8 @@ fn lines(stream: &str) -> Vec<Value> {
 
 #[test]
 fn events_keep_their_schema() {
-    let schema: Value =
-        serde_json::from_str(include_str!("../../docs/events.schema.json")).expect("the schema is JSON");
+    let schema: Value = serde_json::from_str(include_str!("../../docs/events.schema.json"))
+        .expect("the schema is JSON");
     let schema = jsonschema::validator_for(&schema).expect("the schema is one");
     let output = ipcspec(&["run", "--events", "-"]);
     let events = lines(&text(&output.stdout));
@@ -128,7 +128,10 @@ fn bad_input_gets_one_line_and_status_2() {
         ("[[expect]]\ntest = 'pipe'\noutcome = 'green'\nreason = ''", "line 3"),
         ("[[expect]]\ntest = 'pipe'\noutcome = 'held'", "reason"),
         ("[[expect]]\ntest = 'pipe'\noutcome = 'held'\nreason = ''\ncolour = 1", "colour"),
-        ("[[expect]]\ntest = 'pipe'\noutcome = 'held'\nreason = ''\nwhen = { kernel = '6' }", "kernel"),
+        (
+            "[[expect]]\ntest = 'pipe'\noutcome = 'held'\nreason = ''\nwhen = { kernel = '6' }",
+            "kernel",
+        ),
     ] {
         let file = scratch.file("expect.toml", content);
         let told = refused(&["run", "--expect", &file, EOF]);
@@ -140,7 +143,9 @@ fn bad_input_gets_one_line_and_status_2() {
 fn stale_expectations_are_loud() {
     let scratch = Scratch::new("stale");
     let entry = |test: &str, when: &str, outcome: &str| {
-        format!("[[expect]]\ntest = '{test}'\nwhen = {{ {when} }}\noutcome = '{outcome}'\nreason = 'because'\n")
+        format!(
+            "[[expect]]\ntest = '{test}'\nwhen = {{ {when} }}\noutcome = '{outcome}'\nreason = 'because'\n"
+        )
     };
     let run = |content: &str| {
         let file = scratch.file("expect.toml", content);
@@ -149,7 +154,10 @@ fn stale_expectations_are_loud() {
     };
     let (status, told) = run(&entry("pipe::*", "", "violated"));
     assert_eq!(status, Some(1));
-    assert!(told.contains("STALE EXPECTATION") && told.contains("expected violated, came held"), "{told}");
+    assert!(
+        told.contains("STALE EXPECTATION") && told.contains("expected violated, came held"),
+        "{told}"
+    );
     let (status, told) = run(&entry("pipe::nothing::*", "", "violated"));
     assert_eq!(status, Some(1));
     assert!(told.contains("matches no case"), "{told}");
@@ -187,7 +195,8 @@ fn coverage_counts_everything_once() {
     assert_eq!(sum(&totals["claims"]), 81);
     let mechanisms = totals["mechanisms"].as_object().unwrap();
     assert_eq!(sum(&totals["items"]), mechanisms.values().map(sum).sum::<u64>());
-    let open = totals["claims"]["open"].as_u64().unwrap() + totals["items"]["open"].as_u64().unwrap();
+    let open =
+        totals["claims"]["open"].as_u64().unwrap() + totals["items"]["open"].as_u64().unwrap();
     assert_eq!(well(&["coverage", "--open"]).lines().count() as u64, open);
 }
 

@@ -27,7 +27,8 @@ fn main() -> std::process::ExitCode {
                     pool.get_or_init(|| Pool::start(&settings).map_err(|error| error.to_string()));
                 let report = pool.as_ref().map_err(Failed::from)?.run(index, case);
                 let mut text = format!("{}\n  source: {}\n", case.claim, case.sources[0]);
-                for (word, line) in report.details.iter().flat_map(ipcspec_harness::Details::lines) {
+                for (word, line) in report.details.iter().flat_map(ipcspec_harness::Details::lines)
+                {
                     text += &format!("  {word}: {line}\n");
                 }
                 if show_output && !report.output.is_empty() {
@@ -39,10 +40,17 @@ fn main() -> std::process::ExitCode {
                 match report.outcome {
                     Outcome::Held => Ok(Completion::Completed),
                     Outcome::Skipped | Outcome::Absent => {
-                        let missing = report.details.map_or_else(Vec::new, |details| details.missing);
-                        Ok(Completion::ignored_with(format!("{}: {}", report.outcome, missing.join("; "))))
+                        let missing =
+                            report.details.map_or_else(Vec::new, |details| details.missing);
+                        Ok(Completion::ignored_with(format!(
+                            "{}: {}",
+                            report.outcome,
+                            missing.join("; ")
+                        )))
                     }
-                    Outcome::Violated | Outcome::Broken => Err(Failed::from(format!("{}: {text}", report.outcome))),
+                    Outcome::Violated | Outcome::Broken => {
+                        Err(Failed::from(format!("{}: {text}", report.outcome)))
+                    }
                 }
             })
         })

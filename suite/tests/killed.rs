@@ -55,7 +55,8 @@ fn below(limit: u64, seed: &mut u64) -> u64 {
 
 fn kill_at_random_moments(level: &str) {
     // A copy of its own, so that other tests' processes do not count.
-    let program = std::env::temp_dir().join(format!("ipcspec-killed-{level}-{}", std::process::id()));
+    let program =
+        std::env::temp_dir().join(format!("ipcspec-killed-{level}-{}", std::process::id()));
     fs::copy(env!("CARGO_BIN_EXE_ipcspec"), &program).expect("the program can be copied");
     let start = || {
         Command::new(&program)
@@ -85,7 +86,10 @@ fn kill_at_random_moments(level: &str) {
             if left.is_empty() {
                 break;
             }
-            assert!(Instant::now() < limit, "round {round}, killed after {moment:?}, left: {left:#?}");
+            assert!(
+                Instant::now() < limit,
+                "round {round}, killed after {moment:?}, left: {left:#?}"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -1,8 +1,8 @@
 //! What the System V mechanisms share: keys, permissions, namespaces.
 
 pub mod keys;
-pub mod permissions;
 pub mod namespaces;
+pub mod permissions;
 
 use ipcspec_harness::Case;
 

@@ -1,7 +1,7 @@
 //! Message queues, of System V and of POSIX.
 
-pub mod sysv;
 pub mod posix;
+pub mod sysv;
 
 use ipcspec_harness::Case;
 

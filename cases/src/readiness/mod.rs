@@ -1,8 +1,8 @@
 //! Readiness of all mechanisms: poll, select, epoll.
 
+pub mod epoll;
 pub mod poll;
 pub mod select;
-pub mod epoll;
 
 use ipcspec_harness::Case;
 

@@ -1,9 +1,9 @@
 //! Shared memory: System V segments, POSIX objects, memory files, mappings.
 
-pub mod sysv;
-pub mod posix;
 pub mod memfd;
 pub mod mmap;
+pub mod posix;
+pub mod sysv;
 
 use ipcspec_harness::Case;
 

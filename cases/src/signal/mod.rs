@@ -9,4 +9,5 @@ pub mod terminal;
 use ipcspec_harness::Case;
 
 /// The cases of this mechanism.
-pub const CASES: &[&[Case]] = &[actions::CASES, delivery::CASES, pending::CASES, sources::CASES, terminal::CASES];
+pub const CASES: &[&[Case]] =
+    &[actions::CASES, delivery::CASES, pending::CASES, sources::CASES, terminal::CASES];

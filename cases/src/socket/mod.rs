@@ -1,8 +1,8 @@
 //! Sockets: local, Internet, raw.
 
-pub mod unix;
 pub mod inet;
 pub mod raw;
+pub mod unix;
 
 use ipcspec_harness::Case;
 

@@ -73,7 +73,11 @@ impl Sem {
     pub fn op(self, ops: &[Op]) -> Result<()> {
         let mut ops: Vec<libc::sembuf> = ops
             .iter()
-            .map(|op| libc::sembuf { sem_num: op.number, sem_op: op.change, sem_flg: op.flags as i16 })
+            .map(|op| libc::sembuf {
+                sem_num: op.number,
+                sem_op: op.change,
+                sem_flg: op.flags as i16,
+            })
             .collect();
         // SAFETY: the array is as long as told.
         answer(unsafe { libc::semop(self.id, ops.as_mut_ptr(), ops.len()) }).map(drop)

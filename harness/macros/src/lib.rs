@@ -63,12 +63,8 @@ impl Parse for CaseArgs {
         let page: Path = input.parse()?;
         input.parse::<Token![,]>()?;
         let section: LitStr = input.parse()?;
-        let mut args = Self {
-            sources: vec![(page, section)],
-            settles: vec![],
-            needs: vec![],
-            deadline: None,
-        };
+        let mut args =
+            Self { sources: vec![(page, section)], settles: vec![], needs: vec![], deadline: None };
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
@@ -124,7 +120,8 @@ fn source_text(tokens: &[TokenTree]) -> Option<String> {
     };
     let (first, last) = (edge(tokens.first()?, true)?, edge(tokens.last()?, false)?.end());
     let file = first.local_file()?;
-    if last.local_file()? != file || (first.line(), first.column()) >= (last.line(), last.column()) {
+    if last.local_file()? != file || (first.line(), first.column()) >= (last.line(), last.column())
+    {
         return None;
     }
     let source = std::fs::read_to_string(file).ok()?;
@@ -174,7 +171,10 @@ fn expand_case(args: &CaseArgs, function: &mut ItemFn) -> syn::Result<proc_macro
         ));
     }
     if !claim.ends_with('.') {
-        return Err(syn::Error::new(name.span(), "a claim is a sentence and ends with a full stop"));
+        return Err(syn::Error::new(
+            name.span(),
+            "a claim is a sentence and ends with a full stop",
+        ));
     }
     TellTries.visit_block_mut(&mut function.block);
     let docs = function.attrs.iter().filter(|a| a.path().is_ident("doc"));
@@ -234,7 +234,12 @@ pub fn check(input: TokenStream) -> TokenStream {
         Expr::Binary(binary)
             if matches!(
                 binary.op,
-                BinOp::Eq(_) | BinOp::Ne(_) | BinOp::Lt(_) | BinOp::Le(_) | BinOp::Gt(_) | BinOp::Ge(_)
+                BinOp::Eq(_)
+                    | BinOp::Ne(_)
+                    | BinOp::Lt(_)
+                    | BinOp::Le(_)
+                    | BinOp::Gt(_)
+                    | BinOp::Ge(_)
             ) =>
         {
             let (left, op, right) = (&binary.left, &binary.op, &binary.right);
