@@ -1,5 +1,6 @@
 //! Pipes, FIFOs and splicing, and the signals that come with them.
 
+use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -10,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, open, vmsplice};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::stat::{FileStat, Mode, stat};
 use nix::unistd::{SysconfVar, mkfifo, pipe, pipe2, read, sysconf, write};
 
@@ -19,22 +21,33 @@ use super::answer;
 pub const PIPE_BUF: usize = libc::PIPE_BUF;
 
 /// Pipes in packet mode: `pipe2(O_DIRECT)`.
-pub const PACKET_MODE: Facility =
-    Facility { name: "O_DIRECT pipes", probe: || pipe2(OFlag::O_DIRECT).map(drop) };
+pub const PACKET_MODE: Facility = Facility {
+    name: "O_DIRECT pipes",
+    probe: || pipe2(OFlag::O_DIRECT).map(drop),
+};
 
 /// `vmsplice`, asked to map nothing.
 pub const VMSPLICE_CALL: Facility = Facility {
     name: "vmsplice",
-    probe: || pipe().and_then(|(_r, w)| vmsplice(w, &[], SpliceFFlags::empty())).map(drop),
+    probe: || {
+        pipe()
+            .and_then(|(_r, w)| vmsplice(w, &[], SpliceFFlags::empty()))
+            .map(drop)
+    },
 };
 
 /// `pidfd_getfd`, asked for this process's own standard input.
-pub const PIDFD_GETFD: Facility =
-    Facility { name: "pidfd_getfd", probe: || foreign_fd(std::process::id() as i32, 0).map(drop) };
+pub const PIDFD_GETFD: Facility = Facility {
+    name: "pidfd_getfd",
+    probe: || foreign_fd(std::process::id() as i32, 0).map(drop),
+};
 
 /// The size of a page, in bytes.
 pub fn page() -> usize {
-    sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |bytes| bytes as usize)
+    sysconf(SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .map_or(4096, |bytes| bytes as usize)
 }
 
 /// `pipe2` into a place of the caller's; what it holds after a failure is
@@ -69,7 +82,11 @@ pub fn unread(end: impl AsFd) -> Result<usize> {
 /// Switches `O_NONBLOCK` of an open file description.
 pub fn set_nonblocking(fd: impl AsFd, on: bool) -> Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
-    let flags = if on { flags | OFlag::O_NONBLOCK } else { flags - OFlag::O_NONBLOCK };
+    let flags = if on {
+        flags | OFlag::O_NONBLOCK
+    } else {
+        flags - OFlag::O_NONBLOCK
+    };
     fcntl(&fd, FcntlArg::F_SETFL(flags)).map(drop)
 }
 
@@ -120,12 +137,21 @@ pub fn closed_fd() -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(c_int::MAX) }
 }
 
-/// An address at which nothing is mapped, as a slice that only the kernel
-/// may look at.
-pub fn unmapped() -> &'static mut [u8] {
-    let nowhere = std::ptr::without_provenance_mut(usize::MAX - 0xffff);
-    // SAFETY: never touched in user space; it lies beyond every mapping.
-    unsafe { std::slice::from_raw_parts_mut(nowhere, 1) }
+/// An address that no process can have mapped.
+fn nowhere() -> *mut libc::c_void {
+    std::ptr::without_provenance_mut(usize::MAX - 0xffff)
+}
+
+/// `read` of so many bytes to an address outside the address space.
+pub fn read_to_nowhere(fd: impl AsFd, bytes: usize) -> Result<usize> {
+    // SAFETY: nothing is mapped there that the kernel could overwrite.
+    answer(unsafe { libc::read(fd.as_fd().as_raw_fd(), nowhere(), bytes) }).map(|n| n as usize)
+}
+
+/// `write` of so many bytes from an address outside the address space.
+pub fn write_from_nowhere(fd: impl AsFd, bytes: usize) -> Result<usize> {
+    // SAFETY: the kernel only reads, and finds nothing there.
+    answer(unsafe { libc::write(fd.as_fd().as_raw_fd(), nowhere(), bytes) }).map(|n| n as usize)
 }
 
 /// Leaves this process room for so many further descriptors until dropped:
@@ -158,7 +184,12 @@ pub fn foreign_fd(process: i32, fd: c_int) -> Result<OwnedFd> {
     unsafe {
         let pidfd = answer(libc::syscall(libc::SYS_pidfd_open, process, 0))?;
         let pidfd = OwnedFd::from_raw_fd(pidfd as c_int);
-        let copy = answer(libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0))?;
+        let copy = answer(libc::syscall(
+            libc::SYS_pidfd_getfd,
+            pidfd.as_raw_fd(),
+            fd,
+            0,
+        ))?;
         Ok(OwnedFd::from_raw_fd(copy as c_int))
     }
 }
@@ -255,5 +286,54 @@ pub fn pending(signal: Signal) -> Result<bool> {
     unsafe {
         answer(libc::sigpending(&raw mut set))?;
         Ok(libc::sigismember(&raw const set, signal as c_int) == 1)
+    }
+}
+
+/// Sends a descriptor over a UNIX domain socket: `SCM_RIGHTS`.
+pub fn send_fd(socket: impl AsFd, fd: impl AsFd) -> Result<()> {
+    let fds = [fd.as_fd().as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&fds)];
+    let data = [IoSlice::new(b"!")];
+    let socket = socket.as_fd().as_raw_fd();
+    sendmsg::<()>(socket, &data, &rights, MsgFlags::empty(), None).map(drop)
+}
+
+/// Receives a descriptor that [`send_fd`] sent; ENOMSG when none came.
+pub fn receive_fd(socket: impl AsFd) -> Result<OwnedFd> {
+    let mut byte = [0];
+    let mut data = [IoSliceMut::new(&mut byte)];
+    let mut space = nix::cmsg_space!(c_int);
+    let flags = MsgFlags::empty();
+    let message = recvmsg::<()>(
+        socket.as_fd().as_raw_fd(),
+        &mut data,
+        Some(&mut space),
+        flags,
+    )?;
+    match message.cmsgs()?.next() {
+        // SAFETY: the kernel has just made this descriptor for us.
+        Some(ControlMessageOwned::ScmRights(fds)) => Ok(unsafe { OwnedFd::from_raw_fd(fds[0]) }),
+        _ => Err(Errno::ENOMSG),
+    }
+}
+
+/// `F_SETOWN` to this process, then `O_ASYNC`: signals tell of input.
+pub fn signal_input(r: impl AsFd) -> Result<()> {
+    let fd = r.as_fd().as_raw_fd();
+    // SAFETY: the arguments are numbers.
+    unsafe {
+        answer(libc::fcntl(fd, libc::F_SETOWN, libc::getpid()))?;
+        let flags = answer(libc::fcntl(fd, libc::F_GETFL))?;
+        answer(libc::fcntl(fd, libc::F_SETFL, flags | libc::O_ASYNC)).map(drop)
+    }
+}
+
+/// Makes this process less important by so much: `nice`.
+pub fn nice(by: i32) -> Result<()> {
+    Errno::clear();
+    // SAFETY: takes a number.
+    match unsafe { libc::nice(by) } {
+        -1 if Errno::last_raw() != 0 => Err(Errno::last()),
+        _ => Ok(()),
     }
 }
