@@ -337,3 +337,14 @@ pub fn nice(by: i32) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// `vmsplice` from the read end of a pipe to memory; the number of bytes.
+pub fn vmsplice_out(r: impl AsFd, memory: &mut [u8]) -> Result<usize> {
+    let range = libc::iovec {
+        iov_base: memory.as_mut_ptr().cast(),
+        iov_len: memory.len(),
+    };
+    // SAFETY: the range is that of the slice.
+    answer(unsafe { libc::vmsplice(r.as_fd().as_raw_fd(), &raw const range, 1, 0) })
+        .map(|bytes| bytes as usize)
+}
