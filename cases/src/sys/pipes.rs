@@ -348,3 +348,23 @@ pub fn vmsplice_out(r: impl AsFd, memory: &mut [u8]) -> Result<usize> {
     answer(unsafe { libc::vmsplice(r.as_fd().as_raw_fd(), &raw const range, 1, 0) })
         .map(|bytes| bytes as usize)
 }
+
+/// Closes a descriptor; its number, which is now that of nothing.
+pub fn just_closed(fd: OwnedFd) -> BorrowedFd<'static> {
+    let number = fd.as_raw_fd();
+    drop(fd);
+    // SAFETY: only the kernel looks at it, and says EBADF or POLLNVAL.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// `epoll_ctl(epoll, EPOLL_CTL_ADD, fd)` for input; for what may be no epoll
+/// instance.
+pub fn epoll_add(epoll: impl AsFd, fd: impl AsFd) -> Result<()> {
+    let mut event = libc::epoll_event {
+        events: libc::EPOLLIN as u32,
+        u64: 0,
+    };
+    let (epoll, fd) = (epoll.as_fd().as_raw_fd(), fd.as_fd().as_raw_fd());
+    // SAFETY: the event is on this stack.
+    answer(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) }).map(drop)
+}
