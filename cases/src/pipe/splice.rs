@@ -5,6 +5,7 @@ use std::io::{IoSlice, Seek, SeekFrom};
 
 use nix::fcntl::{SpliceFFlags, splice, tee, vmsplice};
 use nix::sys::sendfile::sendfile;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::prelude::*;
@@ -23,12 +24,14 @@ pub const CASES: &[Case] = &[
     either_end_nonblocking_gives_eagain,
     writing_after_a_splice_leaves_the_file_alone,
     offset_for_a_pipe_is_refused,
+    offset_for_a_socket_is_refused,
     splice_needs_a_pipe,
     splice_into_the_same_pipe_is_refused,
     splice_to_an_appending_file_is_refused,
     wrong_direction_is_refused,
     tee_leaves_the_source_as_it_was,
-    tee_without_data_gives_zero_or_eagain,
+    tee_without_data_or_writer_gives_zero,
+    nonblocking_tee_gives_eagain,
     tee_to_itself_or_a_file_is_refused,
     vmsplice_maps_memory_in_and_out,
     vmsplice_to_full_pipe_gives_eagain,
@@ -176,6 +179,15 @@ refusals! {
         splice(&r, Some(&mut offset), pipe()?.1, None, 4, NONE)
     };
 
+    /// An offset for a socket, which has none, is refused.
+    ["splice.2 EINVAL 4"] offset_for_a_socket_is_refused => EINVAL: {
+        let ((r, w), mut offset) = (pipe()?, 0);
+        let (near, _far) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty())?;
+        check!(splice(&near, Some(&mut offset), &w, None, 4, NONE) == Err(EINVAL));
+        write(&w, b"kept")?;
+        splice(&r, None, &near, Some(&mut offset), 4, NONE)
+    };
+
     /// Two descriptors of which neither is a pipe are refused.
     ["splice.2 EINVAL 3"] splice_needs_a_pipe => EINVAL: {
         splice(file("content")?, None, File::create("other")?, None, 4, NONE)
@@ -221,15 +233,29 @@ fn tee_leaves_the_source_as_it_was() -> Verdict {
     Ok(())
 }
 
-/// Without data, tee gives 0 if there is no writer, and EAGAIN if there is one and it must not block.
-#[case(TEE_2, "RETURN VALUE", also = [(TEE_2, "ERRORS")], settles = ["tee.2 EAGAIN", "tee.2 SPLICE_F_NONBLOCK"])]
-fn tee_without_data_gives_zero_or_eagain() -> Verdict {
+/// Without data and without a writer, tee returns 0.
+#[case(TEE_2, "RETURN VALUE")]
+fn tee_without_data_or_writer_gives_zero() -> Verdict {
+    let ((from, w), (_r, to)) = (pipe()?, pipe()?);
+    drop(w);
+    check!(tee(&from, &to, 64, NONE) == Ok(0));
+    check!(tee(&from, &to, 64, NONBLOCK) == Ok(0));
+    Ok(())
+}
+
+/// Where it would block, for data or for room, tee fails with EAGAIN if told SPLICE_F_NONBLOCK or if that descriptor is nonblocking.
+#[case(TEE_2, "ERRORS", settles = ["tee.2 EAGAIN", "tee.2 SPLICE_F_NONBLOCK"])]
+fn nonblocking_tee_gives_eagain() -> Verdict {
     let ((from, w), (_r, to)) = (pipe()?, pipe()?);
     check!(tee(&from, &to, 64, NONBLOCK) == Err(EAGAIN));
     set_nonblocking(&from, true)?;
     check!(tee(&from, &to, 64, NONE) == Err(EAGAIN));
-    drop(w);
-    check!(tee(&from, &to, 64, NONE) == Ok(0));
+    write(&w, b"data")?;
+    fill_pipe(&to)?;
+    check!(tee(&from, &to, 64, NONBLOCK) == Err(EAGAIN));
+    set_nonblocking(&to, true)?;
+    check!(tee(&from, &to, 64, NONE) == Err(EAGAIN));
+    check!(unread(&from) == Ok(4));
     Ok(())
 }
 
