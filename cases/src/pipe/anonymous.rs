@@ -13,7 +13,7 @@ use crate::prelude::*;
 use crate::sys::pipes::{
     DescriptorLimit, Fifo, PACKET_MODE, PIDFD_GETFD, PIPE_BUF, block, capacity, catch, caught,
     closed_fd, fill_pipe, foreign_fd, ignore, nice, page, pending, pipe_into, read_all,
-    read_to_nowhere, receive_fd, send_fd, set_capacity, set_nonblocking, signal_input, text,
+    read_to_nowhere, receive_fd, say, send_fd, set_capacity, set_nonblocking, signal_input, text,
     unread, write_from_nowhere,
 };
 use crate::sys::sysctl::sysctl;
@@ -130,7 +130,7 @@ fn two_pipes_carry_both_directions() -> Verdict {
 fn one_pipe_gives_a_process_its_own_bytes() -> Verdict {
     let (r, w) = pipe()?;
     write(&w, b"question ")?;
-    Child::spawn(|| Ok(write(&w, b"answer").map(drop)?))?.join()?;
+    Child::spawn(|| say(&w, "answer"))?.join()?;
     check!(text(&r, 32).as_deref() == Ok("question answer"));
     Ok(())
 }
@@ -155,7 +155,7 @@ fn bytes_come_in_the_order_of_the_writes() -> Verdict {
     for (name, priority) in [("low ", 19), ("high ", 0), ("low again", 10)] {
         let writer = || {
             nice(priority)?;
-            Ok(write(&w, name.as_bytes()).map(drop)?)
+            say(&w, name)
         };
         Child::spawn(writer)?.join()?;
     }
@@ -167,7 +167,7 @@ fn bytes_come_in_the_order_of_the_writes() -> Verdict {
 #[case(PIPE_2, "DESCRIPTION", settles = ["A03"])]
 fn data_outlives_its_writer() -> Verdict {
     let (r, w) = pipe()?;
-    Child::spawn(move || Ok(write(&w, b"legacy").map(drop)?))?.join()?;
+    Child::spawn(move || say(&w, "legacy"))?.join()?;
     check!(text(&r, 16).as_deref() == Ok("legacy"));
     check!(text(&r, 16).as_deref() == Ok(""));
     Ok(())
@@ -191,7 +191,7 @@ fn writing_needs_no_reader_at_work() -> Verdict {
 #[case(PIPE_7, "DESCRIPTION", also = [(PIPE_2, "DESCRIPTION")], settles = ["A05"])]
 fn child_inherits_both_ends() -> Verdict {
     let (r, w) = pipe()?;
-    Child::spawn(|| Ok(write(&w, b"child").map(drop)?))?.join()?;
+    Child::spawn(|| say(&w, "child"))?.join()?;
     check!(text(&r, 8).as_deref() == Ok("child"));
     write(&w, b"parent")?;
     let reader = Child::spawn(|| {
@@ -212,7 +212,7 @@ fn stranger_gets_it_over_a_socket() -> Verdict {
     )?;
     let stranger = Child::spawn(move || {
         let w = receive_fd(&there)?;
-        Ok(write(&w, b"hello").map(drop)?)
+        say(&w, "hello")
     })?;
     let (r, w) = pipe()?;
     send_fd(&here, &w)?;
@@ -287,7 +287,7 @@ fn eof_waits_for_the_last_copy() -> Verdict {
     })?;
     let holder = Child::spawn(|| {
         speak.wait()?;
-        Ok(write(&w, b"open").map(drop)?)
+        say(&w, "open")
     })?;
     drop(w);
     reader.blocked_in(READ)?;
@@ -613,11 +613,13 @@ fn small_writes_do_not_interleave() -> Verdict {
                 })
             })?);
         }
+        drop(w);
         for round in 0..300 {
             let record = read_all(&r, length)?;
+            check!(record.len() == length, "record {round}");
             check!(
                 record.iter().all(|byte| *byte == record[0]),
-                "record {round} of {length} bytes"
+                "record {round} of {length}"
             );
         }
         writers.into_iter().try_for_each(Child::join)?;
@@ -950,7 +952,7 @@ fn new_input_raises_sigio() -> Verdict {
     block(SIGIO)?;
     signal_input(&r)?;
     check!(pending(SIGIO) == Ok(false));
-    Child::spawn(|| Ok(write(&w, b"x").map(drop)?))?.join()?;
+    Child::spawn(|| say(&w, "x"))?.join()?;
     check!(pending(SIGIO) == Ok(true));
     Ok(())
 }

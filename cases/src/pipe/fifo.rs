@@ -10,7 +10,7 @@ use nix::unistd::{PathconfVar, mkfifo, mkfifoat, pathconf};
 
 use crate::prelude::*;
 use crate::sys::pipes::{
-    Fifo, capacity, catch, caught, closed_fd, page, set_capacity, text, unread,
+    Fifo, capacity, catch, caught, closed_fd, page, say, set_capacity, text, unread,
 };
 
 /// The cases of this module.
@@ -51,7 +51,7 @@ const ANYONE: Mode = Mode::from_bits_truncate(0o666);
 fn strangers_meet_at_a_path() -> Verdict {
     let fifo = Fifo::new("meeting")?;
     check!(SFlag::from_bits_truncate(fifo.stat()?.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO);
-    let writer = Child::spawn(|| Ok(write(fifo.writer()?, b"hello").map(drop)?))?;
+    let writer = Child::spawn(|| say(fifo.writer()?, "hello"))?;
     let reader = Child::spawn(|| {
         let r = fifo.reader()?;
         check!(text(&r, 16).as_deref() == Ok("hello"));
@@ -79,7 +79,7 @@ fn nothing_is_stored_in_the_file() -> Verdict {
 fn data_waits_for_a_reader_that_opens_late() -> Verdict {
     let fifo = Fifo::new("fifo")?;
     let keeper = fifo.early_reader()?;
-    Child::spawn(|| Ok(write(fifo.writer()?, b"legacy").map(drop)?))?.join()?;
+    Child::spawn(|| say(fifo.writer()?, "legacy"))?.join()?;
     let late = fifo.early_reader()?;
     check!(text(&late, 16).as_deref() == Ok("legacy"));
     check!(text(&keeper, 16).as_deref() == Ok(""));
@@ -90,9 +90,12 @@ fn data_waits_for_a_reader_that_opens_late() -> Verdict {
 #[case(FIFO_7, "DESCRIPTION", also = [(OPEN_2, "FIFOs"), (MKFIFO_3, "DESCRIPTION")], settles = ["B09"])]
 fn opening_to_read_waits_for_a_writer() -> Verdict {
     let fifo = Fifo::new("fifo")?;
-    let reader = Child::spawn(|| Ok(fifo.reader().map(drop)?))?;
+    let reader = Child::spawn(|| {
+        check!(text(fifo.reader()?, 8).as_deref() == Ok("hello"));
+        Ok(())
+    })?;
     reader.blocked_in(OPEN)?;
-    let _w = fifo.writer()?;
+    say(fifo.writer()?, "hello")?;
     reader.join()
 }
 
@@ -100,10 +103,12 @@ fn opening_to_read_waits_for_a_writer() -> Verdict {
 #[case(FIFO_7, "DESCRIPTION", also = [(OPEN_2, "FIFOs"), (MKFIFO_3, "DESCRIPTION")], settles = ["B09"])]
 fn opening_to_write_waits_for_a_reader() -> Verdict {
     let fifo = Fifo::new("fifo")?;
-    let writer = Child::spawn(|| Ok(fifo.writer().map(drop)?))?;
+    let writer = Child::spawn(|| say(fifo.writer()?, "hello"))?;
     writer.blocked_in(OPEN)?;
-    let _r = fifo.reader()?;
-    writer.join()
+    let r = fifo.reader()?;
+    writer.join()?;
+    check!(text(r, 8).as_deref() == Ok("hello"));
+    Ok(())
 }
 
 /// One writer releases all readers that sleep in open, though it is gone again before they run.
@@ -299,7 +304,7 @@ fn write_without_reader_kills() -> Verdict {
     let fifo = Fifo::new("fifo")?;
     let (r, w) = fifo.ends()?;
     drop(r);
-    let writer = Child::spawn(|| Ok(write(&w, b"x").map(drop)?))?;
+    let writer = Child::spawn(|| say(&w, "x"))?;
     check!(writer.wait()? == End::Killed(libc::SIGPIPE));
     let _r = fifo.early_reader()?;
     check!(write(&w, b"x") == Ok(1));

@@ -127,9 +127,10 @@ fn one_edge_wakes_one_sleeper() -> Verdict {
     let epoll = watching(&r, IN | EpollFlags::EPOLLET)?;
     let (woken, someone) = (Counter::new()?, Latch::new()?);
     let sleeper = || {
-        check!(wait(&epoll, EpollTimeout::NONE) == Ok(Some(IN)));
+        let event = wait(&epoll, EpollTimeout::NONE);
         woken.set(std::process::id().into());
         someone.open();
+        check!(event == Ok(Some(IN)));
         Ok(())
     };
     let sleepers = [Child::spawn(sleeper)?, Child::spawn(sleeper)?];

@@ -108,6 +108,14 @@ pub fn fill_pipe(w: impl AsFd) -> Result<usize> {
     Ok(total)
 }
 
+/// Writes some words in one write.
+pub fn say(w: impl AsFd, words: &str) -> Verdict {
+    match write(w, words.as_bytes())? {
+        written if written == words.len() => Ok(()),
+        written => Err(format!("wrote {written} bytes of {}", words.len()))?,
+    }
+}
+
 /// Reads exactly so many bytes, in as many reads as it takes; fewer when the
 /// end comes first.
 pub fn read_all(r: impl AsFd, bytes: usize) -> Result<Vec<u8>> {
