@@ -81,9 +81,7 @@ const SOFT_LIMIT: Need = Need::File("/proc/sys/fs/pipe-user-pages-soft");
 /// That limit in bytes.
 fn soft_limit() -> Verdict<usize> {
     match sysctl("fs/pipe-user-pages-soft")? as usize {
-        0 => Err(Failure::skipped(vec![
-            "a limit in fs/pipe-user-pages-soft".to_owned(),
-        ])),
+        0 => Err(Failure::skipped(vec!["a soft limit".to_owned()])),
         pages => Ok(pages * page()),
     }
 }
@@ -92,6 +90,11 @@ fn soft_limit() -> Verdict<usize> {
 fn become_lone_user(number: u32) -> Verdict {
     let user = Uid::from_raw(40_000 + 4 * (worker_id() as u32 % 5_000) + number);
     Ok(setresuid(user, user, user)?)
+}
+
+/// So many bytes of which no two neighbouring stretches are alike.
+fn pattern(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|index| (index % 251) as u8).collect()
 }
 
 /// Data goes in at the write end and out at the read end; reading the one and writing the other is refused.
@@ -669,7 +672,7 @@ fn small_nonblocking_write_is_all_or_nothing() -> Verdict {
 fn large_write_returns_when_all_is_written() -> Verdict {
     let (r, w) = pipe()?;
     let all = 3 * capacity(&w)? + 1;
-    let data: Vec<u8> = (0..all).map(|index| (index % 251) as u8).collect();
+    let data = pattern(all);
     let writer = Child::spawn(|| {
         check!(write(&w, &data) == Ok(all));
         Ok(())
@@ -687,7 +690,7 @@ fn large_write_returns_when_all_is_written() -> Verdict {
 fn large_nonblocking_write_takes_what_fits() -> Verdict {
     let (r, w) = pipe2(OFlag::O_NONBLOCK)?;
     let all = capacity(&w)?;
-    let data: Vec<u8> = (0..2 * all).map(|index| (index % 251) as u8).collect();
+    let data = pattern(2 * all);
     let written = write(&w, &data)?;
     check!(written >= 1);
     check!(written <= all);
@@ -850,9 +853,7 @@ fn packet_longer_than_the_read_is_cut() -> Verdict {
 #[case(PIPE_2, "DESCRIPTION", settles = ["pipe.2 O_DIRECT"], needs = [Need::Facility(PACKET_MODE)])]
 fn packet_above_pipe_buf_is_split() -> Verdict {
     let (r, w) = pipe2(OFlag::O_DIRECT)?;
-    let data: Vec<u8> = (0..2 * PIPE_BUF + 1)
-        .map(|index| (index % 251) as u8)
-        .collect();
+    let data = pattern(2 * PIPE_BUF + 1);
     check!(write(&w, &data) == Ok(data.len()));
     let mut buf = [0; 3 * PIPE_BUF];
     for packet in data.chunks(PIPE_BUF) {
@@ -866,11 +867,11 @@ fn packet_above_pipe_buf_is_split() -> Verdict {
 #[case(PIPE_2, "ERRORS", also = [(PIPE_2, "RETURN VALUE")], settles = ["B06", "pipe.2 EMFILE"])]
 fn pipe_takes_two_descriptors() -> Verdict {
     let _limit = DescriptorLimit::leave(3)?;
-    let (_r, _w) = pipe()?;
+    let (r, _w) = pipe()?;
     let mut place = [-7, -7];
     check!(pipe_into(Some(&mut place), 0) == Err(EMFILE));
     check!(place == [-7, -7]);
-    let last = dup(&_r)?;
+    let last = dup(&r)?;
     check!(dup(&last).map(drop) == Err(EMFILE));
     Ok(())
 }
