@@ -1,20 +1,22 @@
 //! Anonymous pipes: end of life, blocking, atomicity, capacity.
 
+use std::io::IoSlice;
+
 use nix::fcntl::{FdFlag, open};
 use nix::sys::signal::SigSet;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::Mode;
-use nix::sys::uio::{pread, pwrite};
+use nix::sys::uio::{pread, pwrite, writev};
 use nix::unistd::{Uid, Whence, lseek, pause, setresuid};
 
 use ipcspec_harness::worker_id;
 
 use crate::prelude::*;
 use crate::sys::pipes::{
-    DescriptorLimit, Fifo, PACKET_MODE, PIDFD_GETFD, PIPE_BUF, block, capacity, catch, caught,
-    closed_fd, fill_pipe, foreign_fd, ignore, nice, page, pending, pipe_into, read_all,
-    read_to_nowhere, receive_fd, say, send_fd, set_capacity, set_nonblocking, signal_input, text,
-    unread, write_from_nowhere,
+    DescriptorLimit, Fifo, MAX_SIZE, PACKET_MODE, PIDFD_GETFD, PIPE_BUF, SOFT_LIMIT, block,
+    capacity, catch, caught, closed_fd, fill_pipe, foreign_fd, ignore, lent, nice, page, pending,
+    pipe_into, read_all, read_to_nowhere, receive_fd, say, send_fd, set_capacity, set_nonblocking,
+    signal_input, text, unread, write_from_nowhere,
 };
 use crate::sys::sysctl::sysctl;
 
@@ -30,11 +32,13 @@ pub const CASES: &[Case] = &[
     child_inherits_both_ends,
     stranger_gets_it_over_a_socket,
     stranger_opens_it_under_proc,
+    another_user_may_not_open_it_under_proc,
     stranger_takes_it_with_pidfd_getfd,
     eof_after_last_writer_closes,
     eof_waits_for_the_last_copy,
     own_write_end_holds_off_eof,
     killed_writer_leaves_eof,
+    closing_under_a_sleeping_write_lets_it_finish,
     last_writers_end_wakes_every_reader,
     last_close_discards_what_is_unread,
     closed_pipes_stop_counting,
@@ -43,6 +47,7 @@ pub const CASES: &[Case] = &[
     last_readers_end_kills_every_blocked_writer,
     ignored_sigpipe_leaves_epipe,
     sigpipe_comes_for_each_write,
+    lost_reader_is_epipe_for_pipe_and_socket,
     blocked_sigpipe_stays_pending,
     write_cut_short_by_the_readers_end_tells_how_much,
     read_of_empty_pipe_blocks_until_data,
@@ -75,10 +80,7 @@ pub const CASES: &[Case] = &[
     unknown_flag_is_refused,
 ];
 
-/// The sysctl that limits what the pipes of one user hold.
-const SOFT_LIMIT: Need = Need::File("/proc/sys/fs/pipe-user-pages-soft");
-
-/// That limit in bytes.
+/// What the pipes of one user may hold before new ones are small, in bytes.
 fn soft_limit() -> Verdict<usize> {
     match sysctl("fs/pipe-user-pages-soft")? as usize {
         0 => Err(Failure::skipped(vec!["a soft limit".to_owned()])),
@@ -245,6 +247,18 @@ fn stranger_opens_it_under_proc() -> Verdict {
     holder.join()
 }
 
+/// Another user who holds an end of a pipe uses it but may not open it anew: its inode is its maker's.
+#[case(PROC_PID_FD_5, "DESCRIPTION", needs = [Need::Proc, Need::OtherUsers])]
+fn another_user_may_not_open_it_under_proc() -> Verdict {
+    let (r, w) = pipe()?;
+    become_lone_user(0)?;
+    let path = format!("/proc/self/fd/{}", r.as_raw_fd());
+    check!(open(path.as_str(), OFlag::O_RDONLY, Mode::empty()).map(drop) == Err(EACCES));
+    check!(write(&w, b"held") == Ok(4));
+    check!(text(&r, 8).as_deref() == Ok("held"));
+    Ok(())
+}
+
 /// A process that did not inherit a pipe takes a copy of an end with pidfd_getfd.
 #[case(PIDFD_GETFD_2, "DESCRIPTION", settles = ["A05"], needs = [Need::Facility(PIDFD_GETFD)])]
 fn stranger_takes_it_with_pidfd_getfd() -> Verdict {
@@ -331,6 +345,24 @@ fn killed_writer_leaves_eof() -> Verdict {
     Ok(())
 }
 
+/// A write that sleeps keeps its end open though another thread closes the descriptor: the end comes after it.
+#[case(CLOSE_2, "Multithreaded processes and close()", settles = ["B08"])]
+fn closing_under_a_sleeping_write_lets_it_finish() -> Verdict {
+    let (r, w) = pipe()?;
+    let all = fill_pipe(&w)?;
+    let end = lent(&w);
+    let writer = Thread::spawn(move || {
+        check!(write(end, b"late") == Ok(4));
+        Ok(())
+    })?;
+    writer.blocked_in(WRITE)?;
+    drop(w);
+    check!(read_all(&r, all)?.len() == all);
+    check!(text(&r, 8).as_deref() == Ok("late"));
+    check!(text(&r, 8).as_deref() == Ok(""));
+    writer.join()
+}
+
 /// When the last write end is closed, every process that sleeps in a read wakes and sees the end.
 #[case(PIPE_7, "I/O on pipes and FIFOs")]
 fn last_writers_end_wakes_every_reader() -> Verdict {
@@ -373,7 +405,7 @@ fn last_close_discards_what_is_unread() -> Verdict {
 }
 
 /// Pipes that ended with their process no longer count towards their user's limit.
-#[case(PIPE_7, "/proc files", settles = ["A14"], needs = [Need::OtherUsers, SOFT_LIMIT])]
+#[case(PIPE_7, "/proc files", settles = ["A14"], needs = [Need::OtherUsers, Need::Facility(SOFT_LIMIT)])]
 fn closed_pipes_stop_counting() -> Verdict {
     become_lone_user(1)?;
     let usual = capacity(&pipe()?.0)?;
@@ -463,9 +495,24 @@ fn ignored_sigpipe_leaves_epipe() -> Verdict {
     Ok(())
 }
 
-/// Each write without a reader raises SIGPIPE anew and fails with EPIPE, on a pipe as on a socket.
-#[case(WRITE_2, "ERRORS", settles = ["A34", "write.2 EPIPE"])]
+/// Each write without a reader raises SIGPIPE anew and fails with EPIPE, and so does each writev.
+#[case(PIPE_7, "I/O on pipes and FIFOs", also = [(READV_2, "ERRORS")], settles = ["A34"])]
 fn sigpipe_comes_for_each_write() -> Verdict {
+    catch(SIGPIPE)?;
+    let (r, w) = pipe()?;
+    drop(r);
+    for round in 1..4 {
+        check!(write(&w, b"x") == Err(EPIPE));
+        check!(caught() == 2 * round - 1);
+        check!(writev(&w, &[IoSlice::new(b"x"), IoSlice::new(b"y")]) == Err(EPIPE));
+        check!(caught() == 2 * round);
+    }
+    Ok(())
+}
+
+/// A write to a pipe or a socket whose reading end is closed fails with EPIPE and raises SIGPIPE.
+#[case(WRITE_2, "ERRORS", settles = ["write.2 EPIPE"])]
+fn lost_reader_is_epipe_for_pipe_and_socket() -> Verdict {
     catch(SIGPIPE)?;
     let (r, w) = pipe()?;
     let (near, far) = socketpair(
@@ -475,10 +522,10 @@ fn sigpipe_comes_for_each_write() -> Verdict {
         SockFlag::empty(),
     )?;
     drop((r, far));
-    for (round, end) in [&w, &w, &near, &near].into_iter().enumerate() {
-        check!(write(end, b"x") == Err(EPIPE), "round {round}");
-        check!(caught() == round as u64 + 1);
-    }
+    check!(write(&w, b"x") == Err(EPIPE));
+    check!(caught() == 1);
+    check!(write(&near, b"x") == Err(EPIPE));
+    check!(caught() == 2);
     Ok(())
 }
 
@@ -717,7 +764,7 @@ fn capacity_and_unread_tell_the_room() -> Verdict {
 }
 
 /// A new pipe has room for 16 pages, or for /proc/sys/fs/pipe-max-size where that is less.
-#[case(PIPE_7, "Pipe capacity", also = [(PIPE_7, "/proc files")], needs = [Need::OtherUsers])]
+#[case(PIPE_7, "Pipe capacity", also = [(PIPE_7, "/proc files")], needs = [Need::OtherUsers, Need::Facility(MAX_SIZE)])]
 fn new_pipe_has_sixteen_pages() -> Verdict {
     become_lone_user(3)?;
     let (_r, w) = pipe()?;
@@ -778,7 +825,7 @@ fn capacity_below_the_data_is_busy() -> Verdict {
 }
 
 /// Without privilege a capacity may be raised to /proc/sys/fs/pipe-max-size and no further.
-#[case(PIPE_7, "/proc files", also = [(F_GETPIPE_SZ_2CONST, "DESCRIPTION")], settles = ["pipe.7 /proc/sys/fs/pipe-max-size"], needs = [Need::Unprivileged])]
+#[case(PIPE_7, "/proc files", also = [(F_GETPIPE_SZ_2CONST, "DESCRIPTION")], settles = ["pipe.7 /proc/sys/fs/pipe-max-size"], needs = [Need::Unprivileged, Need::Facility(MAX_SIZE)])]
 fn capacity_above_the_maximum_needs_privilege() -> Verdict {
     let (_r, w) = pipe()?;
     let most = sysctl("fs/pipe-max-size")? as usize;
@@ -790,7 +837,7 @@ fn capacity_above_the_maximum_needs_privilege() -> Verdict {
 }
 
 /// CAP_SYS_RESOURCE lets a capacity exceed /proc/sys/fs/pipe-max-size.
-#[case(F_GETPIPE_SZ_2CONST, "DESCRIPTION", needs = [Need::Cap(Cap::SysResource)])]
+#[case(F_GETPIPE_SZ_2CONST, "DESCRIPTION", needs = [Need::Cap(Cap::SysResource), Need::Facility(MAX_SIZE)])]
 fn privilege_overrides_the_maximum() -> Verdict {
     let (_r, w) = pipe()?;
     let most = sysctl("fs/pipe-max-size")? as usize;
@@ -801,7 +848,7 @@ fn privilege_overrides_the_maximum() -> Verdict {
 }
 
 /// At the soft limit a user's new pipes have two pages, none may grow, and those there were go on working.
-#[case(PIPE_7, "/proc files", also = [(F_GETPIPE_SZ_2CONST, "ERRORS")], settles = ["pipe.7 /proc/sys/fs/pipe-user-pages-soft"], needs = [Need::OtherUsers, SOFT_LIMIT])]
+#[case(PIPE_7, "/proc files", also = [(F_GETPIPE_SZ_2CONST, "ERRORS")], settles = ["pipe.7 /proc/sys/fs/pipe-user-pages-soft"], needs = [Need::OtherUsers, Need::Facility(SOFT_LIMIT)])]
 fn soft_limit_makes_small_pipes() -> Verdict {
     become_lone_user(2)?;
     let (r, w) = pipe()?;

@@ -42,6 +42,23 @@ pub const PIDFD_GETFD: Facility = Facility {
     probe: || foreign_fd(std::process::id() as i32, 0).map(drop),
 };
 
+/// The limit of a single pipe, in bytes.
+pub const MAX_SIZE: Facility = Facility {
+    name: "/proc/sys/fs/pipe-max-size",
+    probe: || readable("/proc/sys/fs/pipe-max-size"),
+};
+
+/// The limit of all pipes of a user, in pages, above which new ones are
+/// small; 0 is none.
+pub const SOFT_LIMIT: Facility = Facility {
+    name: "/proc/sys/fs/pipe-user-pages-soft",
+    probe: || readable("/proc/sys/fs/pipe-user-pages-soft"),
+};
+
+fn readable(path: &str) -> Result<()> {
+    open(path, OFlag::O_RDONLY, Mode::empty()).map(drop)
+}
+
 /// The size of a page, in bytes.
 pub fn page() -> usize {
     sysconf(SysconfVar::PAGE_SIZE)
@@ -355,6 +372,13 @@ pub fn vmsplice_out(r: impl AsFd, memory: &mut [u8]) -> Result<usize> {
     // SAFETY: the range is that of the slice.
     answer(unsafe { libc::vmsplice(r.as_fd().as_raw_fd(), &raw const range, 1, 0) })
         .map(|bytes| bytes as usize)
+}
+
+/// A descriptor that another thread uses while this one may close it.
+pub fn lent(fd: &OwnedFd) -> BorrowedFd<'static> {
+    // SAFETY: only the kernel looks at it, and what it does with a number
+    // that is closed meanwhile is what the case is about.
+    unsafe { BorrowedFd::borrow_raw(fd.as_raw_fd()) }
 }
 
 /// Closes a descriptor; its number, which is now that of nothing.
