@@ -196,7 +196,12 @@ fn expand_case(args: &CaseArgs, function: &mut ItemFn) -> syn::Result<proc_macro
     let line = u32::try_from(name.span().unwrap().line()).unwrap_or(0);
     Ok(quote_spanned! { name.span()=>
         #(#docs)*
-        #[allow(non_upper_case_globals)]
+        #[allow(
+            non_upper_case_globals,
+            clippy::doc_markdown,
+            clippy::needless_question_mark,
+            clippy::nonminimal_bool
+        )]
         #visibility const #name: ::ipcspec_harness::Case = {
             #(#others)*
             #[allow(clippy::unnecessary_wraps)]
