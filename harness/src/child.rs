@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::sched_yield;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, gettid};
@@ -275,16 +276,24 @@ fn guarded(body: impl FnOnce() -> Verdict) -> Verdict {
 }
 
 /// Waits until `child` can be reaped without sleeping; `false` when it cannot
-/// after `limit`. A kernel without pidfd is asked at once, and without a limit.
+/// after `limit`.
 pub(crate) fn await_exit(child: Pid, limit: Duration) -> nix::Result<bool> {
     let limit = Instant::now() + limit;
     // SAFETY: a plain system call; the descriptor is owned from here on.
     let pidfd = unsafe {
         let fd = libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0);
-        if fd < 0 {
-            return Ok(true);
+        (fd >= 0).then(|| OwnedFd::from_raw_fd(fd as libc::c_int))
+    };
+    let Some(pidfd) = pidfd else {
+        // A kernel without pidfd is asked again and again.
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        while waitid(Id::Pid(child), flags)? == WaitStatus::StillAlive {
+            if Instant::now() >= limit {
+                return Ok(false);
+            }
+            let _ = sched_yield();
         }
-        OwnedFd::from_raw_fd(fd as libc::c_int)
+        return Ok(true);
     };
     loop {
         let left = limit.saturating_duration_since(Instant::now());

@@ -204,9 +204,12 @@ fn parse(file: &File) -> Doing {
 }
 
 macro_rules! name_syscalls {
-    ($number:expr; $($name:ident)*) => {
+    ($number:expr; $( $(#[$only:meta])* $name:ident )*) => {
         match $number {
-            $( n if n == libc::$name => stringify!($name).trim_start_matches("SYS_").to_owned(), )*
+            $(
+                $(#[$only])*
+                n if n == libc::$name => stringify!($name).trim_start_matches("SYS_").to_owned(),
+            )*
             other => format!("system call {other}"),
         }
     };
@@ -223,5 +226,10 @@ fn syscall_name(number: libc::c_long) -> String {
         SYS_accept SYS_accept4 SYS_connect SYS_sendto SYS_recvfrom SYS_sendmsg SYS_recvmsg
         SYS_sendmmsg SYS_recvmmsg SYS_exit_group SYS_exit SYS_execve SYS_munmap SYS_mmap
         SYS_sched_yield SYS_flock SYS_fsync SYS_getpid SYS_restart_syscall
+        #[cfg(target_arch = "x86_64")] SYS_open
+        #[cfg(target_arch = "x86_64")] SYS_pause
+        #[cfg(target_arch = "x86_64")] SYS_poll
+        #[cfg(target_arch = "x86_64")] SYS_select
+        #[cfg(target_arch = "x86_64")] SYS_epoll_wait
     )
 }

@@ -209,12 +209,7 @@ fn child_inherits_both_ends() -> Verdict {
 /// A process that was there before the pipe was made gets an end of it over a UNIX domain socket.
 #[case(UNIX_7, "Ancillary messages", settles = ["A05"])]
 fn stranger_gets_it_over_a_socket() -> Verdict {
-    let (here, there) = socketpair(
-        AddressFamily::Unix,
-        SockType::Stream,
-        None,
-        SockFlag::empty(),
-    )?;
+    let (here, there) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty())?;
     let stranger = Child::spawn(move || {
         let w = receive_fd(&there)?;
         say(&w, "hello")
@@ -388,11 +383,8 @@ fn last_close_discards_what_is_unread() -> Verdict {
     let (r, w) = pipe()?;
     write(&w, b"unread")?;
     // It names the pipe's inode without having the pipe open.
-    let inode = open(
-        format!("/proc/self/fd/{}", r.as_raw_fd()).as_str(),
-        OFlag::O_PATH,
-        Mode::empty(),
-    )?;
+    let inode =
+        open(format!("/proc/self/fd/{}", r.as_raw_fd()).as_str(), OFlag::O_PATH, Mode::empty())?;
     let path = format!("/proc/self/fd/{}", inode.as_raw_fd());
     let again = open(path.as_str(), OFlag::O_RDONLY, Mode::empty())?;
     drop((r, w));
@@ -516,12 +508,7 @@ fn sigpipe_comes_for_each_write() -> Verdict {
 fn lost_reader_is_epipe_for_pipe_and_socket() -> Verdict {
     catch(SIGPIPE)?;
     let (r, w) = pipe()?;
-    let (near, far) = socketpair(
-        AddressFamily::Unix,
-        SockType::Stream,
-        None,
-        SockFlag::empty(),
-    )?;
+    let (near, far) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty())?;
     drop((r, far));
     check!(write(&w, b"x") == Err(EPIPE));
     check!(caught() == 1);
@@ -668,10 +655,7 @@ fn small_writes_do_not_interleave() -> Verdict {
         for round in 0..300 {
             let record = read_all(&r, length)?;
             check!(record.len() == length, "record {round}");
-            check!(
-                record.iter().all(|byte| *byte == record[0]),
-                "record {round} of {length}"
-            );
+            check!(record.iter().all(|byte| *byte == record[0]), "record {round} of {length}");
         }
         writers.into_iter().try_for_each(Child::join)?;
     }
@@ -703,10 +687,7 @@ fn small_nonblocking_write_is_all_or_nothing() -> Verdict {
     for room in [1, PIPE_BUF / 2, PIPE_BUF - 1] {
         let before = capacity(&w)? - room;
         check!(write(&w, &vec![b'.'; before]) == Ok(before));
-        check!(
-            write(&w, &vec![b'x'; room + 1]) == Err(EAGAIN),
-            "room for {room}"
-        );
+        check!(write(&w, &vec![b'x'; room + 1]) == Err(EAGAIN), "room for {room}");
         check!(unread(&r) == Ok(before), "room for {room}");
         read_all(&r, before)?;
     }
@@ -780,19 +761,10 @@ fn new_pipe_has_sixteen_pages() -> Verdict {
 fn capacity_is_rounded_up() -> Verdict {
     let (r, w) = pipe()?;
     let page = page();
-    for (asked, given) in [
-        (0, 1),
-        (1, 1),
-        (page, 1),
-        (page + 1, 2),
-        (3 * page, 4),
-        (4 * page, 4),
-        (5 * page, 8),
-    ] {
-        check!(
-            set_capacity(&w, asked) == Ok(given * page),
-            "for {asked} bytes"
-        );
+    for (asked, given) in
+        [(0, 1), (1, 1), (page, 1), (page + 1, 2), (3 * page, 4), (4 * page, 4), (5 * page, 8)]
+    {
+        check!(set_capacity(&w, asked) == Ok(given * page), "for {asked} bytes");
         check!(capacity(&r) == Ok(given * page), "for {asked} bytes");
     }
     Ok(())
@@ -929,20 +901,14 @@ fn pipe_takes_two_descriptors() -> Verdict {
 /// O_NONBLOCK and O_CLOEXEC of pipe2 hold for both ends, and neither is set without being asked for.
 #[case(PIPE_2, "DESCRIPTION", settles = ["pipe.2 O_CLOEXEC", "pipe.2 O_NONBLOCK"])]
 fn flags_apply_to_both_ends() -> Verdict {
-    for flags in [
-        OFlag::empty(),
-        OFlag::O_NONBLOCK,
-        OFlag::O_CLOEXEC,
-        OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
-    ] {
+    for flags in
+        [OFlag::empty(), OFlag::O_NONBLOCK, OFlag::O_CLOEXEC, OFlag::O_NONBLOCK | OFlag::O_CLOEXEC]
+    {
         let (r, w) = pipe2(flags)?;
         for end in [&r, &w] {
             let status = OFlag::from_bits_retain(fcntl(end, FcntlArg::F_GETFL)?);
             let own = FdFlag::from_bits_retain(fcntl(end, FcntlArg::F_GETFD)?);
-            check!(
-                status & OFlag::O_NONBLOCK == flags & OFlag::O_NONBLOCK,
-                "{flags:?}"
-            );
+            check!(status & OFlag::O_NONBLOCK == flags & OFlag::O_NONBLOCK, "{flags:?}");
             check!(
                 own.contains(FdFlag::FD_CLOEXEC) == flags.contains(OFlag::O_CLOEXEC),
                 "{flags:?}"
@@ -965,12 +931,7 @@ fn bad_address_leaves_no_descriptor() -> Verdict {
 #[case(LSEEK_2, "ERRORS", also = [(PIPE_7, "I/O on pipes and FIFOs")], settles = ["B07", "lseek.2 ESPIPE"])]
 fn seeking_is_refused() -> Verdict {
     let ((r, w), (fifo_r, fifo_w)) = (pipe()?, Fifo::new("fifo")?.ends()?);
-    let (near, far) = socketpair(
-        AddressFamily::Unix,
-        SockType::Stream,
-        None,
-        SockFlag::empty(),
-    )?;
+    let (near, far) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty())?;
     for (from, to) in [(&r, &w), (&fifo_r, &fifo_w), (&near, &far)] {
         write(to, b"kept")?;
         for whence in [Whence::SeekSet, Whence::SeekCur, Whence::SeekEnd] {

@@ -29,15 +29,7 @@ fn set<'a>(fds: &[BorrowedFd<'a>]) -> FdSet<'a> {
 #[case(SELECT_2, "Arguments")]
 fn end_of_file_counts_as_readable() -> Verdict {
     let (r, w) = pipe()?;
-    let ready = || {
-        select(
-            None,
-            &mut set(&[r.as_fd()]),
-            None,
-            None,
-            &mut TimeVal::zero(),
-        )
-    };
+    let ready = || select(None, &mut set(&[r.as_fd()]), None, None, &mut TimeVal::zero());
     check!(ready() == Ok(0));
     drop(w);
     check!(ready() == Ok(1));

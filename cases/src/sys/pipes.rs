@@ -21,26 +21,18 @@ use super::answer;
 pub const PIPE_BUF: usize = libc::PIPE_BUF;
 
 /// Pipes in packet mode: `pipe2(O_DIRECT)`.
-pub const PACKET_MODE: Facility = Facility {
-    name: "O_DIRECT pipes",
-    probe: || pipe2(OFlag::O_DIRECT).map(drop),
-};
+pub const PACKET_MODE: Facility =
+    Facility { name: "O_DIRECT pipes", probe: || pipe2(OFlag::O_DIRECT).map(drop) };
 
 /// `vmsplice`, asked to map nothing.
 pub const VMSPLICE_CALL: Facility = Facility {
     name: "vmsplice",
-    probe: || {
-        pipe()
-            .and_then(|(_r, w)| vmsplice(w, &[], SpliceFFlags::empty()))
-            .map(drop)
-    },
+    probe: || pipe().and_then(|(_r, w)| vmsplice(w, &[], SpliceFFlags::empty())).map(drop),
 };
 
 /// `pidfd_getfd`, asked for this process's own standard input.
-pub const PIDFD_GETFD: Facility = Facility {
-    name: "pidfd_getfd",
-    probe: || foreign_fd(std::process::id() as i32, 0).map(drop),
-};
+pub const PIDFD_GETFD: Facility =
+    Facility { name: "pidfd_getfd", probe: || foreign_fd(std::process::id() as i32, 0).map(drop) };
 
 /// The limit of a single pipe, in bytes.
 pub const MAX_SIZE: Facility = Facility {
@@ -61,10 +53,7 @@ fn readable(path: &str) -> Result<()> {
 
 /// The size of a page, in bytes.
 pub fn page() -> usize {
-    sysconf(SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .map_or(4096, |bytes| bytes as usize)
+    sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |bytes| bytes as usize)
 }
 
 /// `pipe2` into a place of the caller's; what it holds after a failure is
@@ -99,11 +88,7 @@ pub fn unread(end: impl AsFd) -> Result<usize> {
 /// Switches `O_NONBLOCK` of an open file description.
 pub fn set_nonblocking(fd: impl AsFd, on: bool) -> Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
-    let flags = if on {
-        flags | OFlag::O_NONBLOCK
-    } else {
-        flags - OFlag::O_NONBLOCK
-    };
+    let flags = if on { flags | OFlag::O_NONBLOCK } else { flags - OFlag::O_NONBLOCK };
     fcntl(&fd, FcntlArg::F_SETFL(flags)).map(drop)
 }
 
@@ -209,12 +194,7 @@ pub fn foreign_fd(process: i32, fd: c_int) -> Result<OwnedFd> {
     unsafe {
         let pidfd = answer(libc::syscall(libc::SYS_pidfd_open, process, 0))?;
         let pidfd = OwnedFd::from_raw_fd(pidfd as c_int);
-        let copy = answer(libc::syscall(
-            libc::SYS_pidfd_getfd,
-            pidfd.as_raw_fd(),
-            fd,
-            0,
-        ))?;
+        let copy = answer(libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0))?;
         Ok(OwnedFd::from_raw_fd(copy as c_int))
     }
 }
@@ -329,12 +309,7 @@ pub fn receive_fd(socket: impl AsFd) -> Result<OwnedFd> {
     let mut data = [IoSliceMut::new(&mut byte)];
     let mut space = nix::cmsg_space!(c_int);
     let flags = MsgFlags::empty();
-    let message = recvmsg::<()>(
-        socket.as_fd().as_raw_fd(),
-        &mut data,
-        Some(&mut space),
-        flags,
-    )?;
+    let message = recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut data, Some(&mut space), flags)?;
     match message.cmsgs()?.next() {
         // SAFETY: the kernel has just made this descriptor for us.
         Some(ControlMessageOwned::ScmRights(fds)) => Ok(unsafe { OwnedFd::from_raw_fd(fds[0]) }),
@@ -365,10 +340,7 @@ pub fn nice(by: i32) -> Result<()> {
 
 /// `vmsplice` from the read end of a pipe to memory; the number of bytes.
 pub fn vmsplice_out(r: impl AsFd, memory: &mut [u8]) -> Result<usize> {
-    let range = libc::iovec {
-        iov_base: memory.as_mut_ptr().cast(),
-        iov_len: memory.len(),
-    };
+    let range = libc::iovec { iov_base: memory.as_mut_ptr().cast(), iov_len: memory.len() };
     // SAFETY: the range is that of the slice.
     answer(unsafe { libc::vmsplice(r.as_fd().as_raw_fd(), &raw const range, 1, 0) })
         .map(|bytes| bytes as usize)
@@ -392,10 +364,7 @@ pub fn just_closed(fd: OwnedFd) -> BorrowedFd<'static> {
 /// `epoll_ctl(epoll, EPOLL_CTL_ADD, fd)` for input; for what may be no epoll
 /// instance.
 pub fn epoll_add(epoll: impl AsFd, fd: impl AsFd) -> Result<()> {
-    let mut event = libc::epoll_event {
-        events: libc::EPOLLIN as u32,
-        u64: 0,
-    };
+    let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
     let (epoll, fd) = (epoll.as_fd().as_raw_fd(), fd.as_fd().as_raw_fd());
     // SAFETY: the event is on this stack.
     answer(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) }).map(drop)
