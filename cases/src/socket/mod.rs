@@ -1,5 +1,6 @@
-//! Sockets: local, Internet, raw.
+//! Sockets: what can be made, local, Internet, raw.
 
+pub mod domains;
 pub mod unix;
 pub mod inet;
 pub mod raw;
@@ -7,4 +8,4 @@ pub mod raw;
 use ipcspec_harness::Case;
 
 /// The cases of this mechanism.
-pub const CASES: &[&[Case]] = &[unix::CASES, inet::CASES, raw::CASES];
+pub const CASES: &[&[Case]] = &[domains::CASES, unix::CASES, inet::CASES, raw::CASES];
