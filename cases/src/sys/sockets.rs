@@ -8,6 +8,7 @@ use ipcspec_harness::{Facility, Need, Verdict, worker_id};
 use libc::{c_int, c_void, socklen_t};
 use nix::Result;
 use nix::errno::Errno;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{getgid, getpid, getuid};
 
 use super::answer;
@@ -235,8 +236,8 @@ impl Socket {
         answer(sent).map(|count| count as usize)
     }
 
-    /// Sends `byte` after `byte` without blocking until the queue is full:
-    /// bytes sent.
+    /// Sends this message again and again, without blocking, until the queue
+    /// is full: bytes sent.
     pub fn fill(&self, message: &[u8]) -> Result<usize> {
         let mut sent = 0;
         loop {
@@ -288,9 +289,8 @@ impl Socket {
     }
 
     /// `sendmsg` with these descriptors in one `SCM_RIGHTS`: bytes sent.
-    pub fn send_descriptors(&self, data: &[u8], descriptors: &[&dyn AsFd]) -> Result<usize> {
-        let numbers: Vec<RawFd> = descriptors.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
-        self.send_ancillary(data, libc::SCM_RIGHTS, &numbers)
+    pub fn send_descriptors(&self, data: &[u8], descriptors: &[RawFd]) -> Result<usize> {
+        self.send_ancillary(data, libc::SCM_RIGHTS, descriptors)
     }
 
     /// `sendmsg` with these credentials in a `SCM_CREDENTIALS`: bytes sent.
@@ -374,6 +374,15 @@ impl Socket {
         }
         Ok(message)
     }
+}
+
+/// Catches this signal with a handler that does nothing, so that it only
+/// interrupts.
+pub fn catch(signal: Signal) -> Result<()> {
+    extern "C" fn nothing(_: c_int) {}
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing.
+    unsafe { sigaction(signal, &action) }.map(drop)
 }
 
 /// Bytes as text: what is not printable is escaped.
