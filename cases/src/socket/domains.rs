@@ -51,11 +51,18 @@ fn told(socket: &Socket) -> Verdict<[i32; 3]> {
 #[case(SOCKET_7, "Socket options", settles = ["A51", "socket.7 SO_DOMAIN", "socket.7 SO_TYPE"], also = [(UNIX_7, "DESCRIPTION"), (IP_7, "DESCRIPTION")])]
 fn socket_tells_its_domain_and_type() -> Verdict {
     let local = [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
-    let asked = local.iter().flat_map(|&kind| [(AF_UNIX, kind, 0), (AF_UNIX, kind, AF_UNIX)]);
-    for (domain, kind, protocol) in asked.chain([(AF_INET, SOCK_STREAM, 0), (AF_INET, SOCK_DGRAM, 0)]) {
+    let asked = local
+        .iter()
+        .flat_map(|&kind| [(AF_UNIX, kind, 0), (AF_UNIX, kind, AF_UNIX)]);
+    for (domain, kind, protocol) in
+        asked.chain([(AF_INET, SOCK_STREAM, 0), (AF_INET, SOCK_DGRAM, 0)])
+    {
         let made = Socket::new(domain, kind | SOCK_CLOEXEC, protocol);
         check!(made.is_ok(), "socket({domain}, {kind}, {protocol})");
-        check!(told(&made?)?[..2] == [domain, kind], "socket({domain}, {kind}, {protocol})");
+        check!(
+            told(&made?)?[..2] == [domain, kind],
+            "socket({domain}, {kind}, {protocol})"
+        );
     }
     Ok(())
 }
@@ -112,7 +119,9 @@ fn raw_socket_needs_a_protocol() -> Verdict {
 fn raw_socket_needs_a_protocol_over_ipv6() -> Verdict {
     check!(Socket::new(AF_INET6, SOCK_RAW, 0).map(drop) == Err(EPROTONOSUPPORT));
     for protocol in [IPPROTO_ICMPV6, IPPROTO_UDP, 253] {
-        check!(told(&Socket::new(AF_INET6, SOCK_RAW, protocol)?)? == [AF_INET6, SOCK_RAW, protocol]);
+        check!(
+            told(&Socket::new(AF_INET6, SOCK_RAW, protocol)?)? == [AF_INET6, SOCK_RAW, protocol]
+        );
     }
     Ok(())
 }
@@ -124,7 +133,10 @@ fn flags_in_the_type_set_what_they_name() -> Verdict {
         for flags in [0, SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK | SOCK_CLOEXEC] {
             let socket = Socket::new(domain, SOCK_DGRAM | flags, 0)?;
             let status = OFlag::from_bits_retain(fcntl(&socket, FcntlArg::F_GETFL)?);
-            check!(status.contains(OFlag::O_NONBLOCK) == (flags & SOCK_NONBLOCK != 0), "{flags:#x}");
+            check!(
+                status.contains(OFlag::O_NONBLOCK) == (flags & SOCK_NONBLOCK != 0),
+                "{flags:#x}"
+            );
             let close_on_exec = fcntl(&socket, FcntlArg::F_GETFD)? == libc::FD_CLOEXEC;
             check!(close_on_exec == (flags & SOCK_CLOEXEC != 0), "{flags:#x}");
         }

@@ -1,9 +1,9 @@
 //! Sockets: what can be made, local, Internet, raw.
 
 pub mod domains;
-pub mod unix;
 pub mod inet;
 pub mod raw;
+pub mod unix;
 
 use ipcspec_harness::Case;
 

@@ -1,6 +1,8 @@
 //! Raw sockets: the IP header received, made and given.
 
-use libc::{AF_INET, IP_HDRINCL, IPPROTO_ICMP, IPPROTO_IP, IPPROTO_RAW, IPPROTO_UDP, MSG_DONTWAIT, SOCK_RAW};
+use libc::{
+    AF_INET, IP_HDRINCL, IPPROTO_ICMP, IPPROTO_IP, IPPROTO_RAW, IPPROTO_UDP, MSG_DONTWAIT, SOCK_RAW,
+};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::prelude::*;
@@ -25,7 +27,12 @@ const ICMP_FILTER: i32 = 1;
 /// A raw socket bound to a loopback address that this process has for itself.
 fn raw(protocol: i32) -> Verdict<(Socket, Address)> {
     let [.., high, low] = getpid().as_raw().to_be_bytes();
-    let address = Address::v4([127, 1 + ipcspec_harness::worker_id() as u8 % 250, high, low.max(1)]);
+    let address = Address::v4([
+        127,
+        1 + ipcspec_harness::worker_id() as u8 % 250,
+        high,
+        low.max(1),
+    ]);
     let socket = Socket::new(AF_INET, SOCK_RAW, protocol)?;
     socket.bind(&address)?;
     Ok((socket, address))
@@ -33,13 +40,33 @@ fn raw(protocol: i32) -> Verdict<(Socket, Address)> {
 
 /// The Internet checksum over a header: 0 when the one inside is right.
 fn checksum(header: &[u8]) -> u16 {
-    let sum: u32 = header.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    let sum: u32 = header
+        .chunks(2)
+        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
+        .sum();
     !((sum & 0xffff) + (sum >> 16)) as u16
 }
 
 /// An IPv4 header without options, with time to live 77 and nothing that the kernel is to fill in.
 fn header(to: &Address) -> Vec<u8> {
-    let mut header = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 77, PROTOCOL as u8, 0, 0, 0, 0, 0, 0];
+    let mut header = vec![
+        0x45,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        77,
+        PROTOCOL as u8,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
     header.extend(&to.rest()[2..6]);
     header
 }

@@ -5,8 +5,8 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
 use libc::{
-    AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK, MSG_TRUNC,
-    MSG_WAITALL, SHUT_RD, SHUT_WR, SO_PASSCRED, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK,
+    AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK,
+    MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_WR, SO_PASSCRED, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK,
     SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
 use nix::sys::resource::{Resource, setrlimit};
@@ -371,7 +371,11 @@ fn full_backlog_holds_a_connection_back() -> Verdict {
         check!(queued.len() <= 100, "connections, with a backlog of 2");
     };
     check!(refused == EAGAIN);
-    let late = Child::spawn(|| Socket::connected(SOCK_STREAM, &address).map(drop).map_err(Into::into))?;
+    let late = Child::spawn(|| {
+        Socket::connected(SOCK_STREAM, &address)
+            .map(drop)
+            .map_err(Into::into)
+    })?;
     late.blocked_in(CONNECT)?;
     listener.accept()?;
     late.join()
@@ -389,7 +393,10 @@ fn accepted_socket_has_its_own_flags() -> Verdict {
         let _client = Socket::connected(SOCK_STREAM, &address)?;
         let accepted = listener.accept_with(flags)?;
         let status = OFlag::from_bits_retain(fcntl(&accepted, FcntlArg::F_GETFL)?);
-        check!(status.contains(OFlag::O_NONBLOCK) == (flags & SOCK_NONBLOCK != 0), "{flags:#x}");
+        check!(
+            status.contains(OFlag::O_NONBLOCK) == (flags & SOCK_NONBLOCK != 0),
+            "{flags:#x}"
+        );
         let close_on_exec = fcntl(&accepted, FcntlArg::F_GETFD)? == libc::FD_CLOEXEC;
         check!(close_on_exec == (flags & SOCK_CLOEXEC != 0), "{flags:#x}");
     }
@@ -476,7 +483,10 @@ fn missing_write_permission_is_refused() -> Verdict {
 #[case(UNIX_7, "DESCRIPTION")]
 fn abstract_name_goes_with_its_last_socket() -> Verdict {
     let [short, long] = ["", "\0door"].map(Address::unique_abstract);
-    let [one, other] = [Socket::bound(SOCK_DGRAM, &short)?, Socket::bound(SOCK_DGRAM, &long)?];
+    let [one, other] = [
+        Socket::bound(SOCK_DGRAM, &short)?,
+        Socket::bound(SOCK_DGRAM, &long)?,
+    ];
     check!((one.name(), other.name()) == (Ok(short), Ok(long)));
     let sender = Socket::new(AF_UNIX, SOCK_DGRAM, 0)?;
     sender.send_to(b"long", &long)?;
@@ -501,7 +511,12 @@ fn autobind_makes_a_name_of_five_digits() -> Verdict {
     for name in [one.name()?, other.name()?] {
         check!(name.length() == 2 + 1 + 5);
         check!(name.rest()[0] == 0);
-        check!(name.rest()[1..].iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')), "{name:?}");
+        check!(
+            name.rest()[1..]
+                .iter()
+                .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')),
+            "{name:?}"
+        );
     }
     Ok(())
 }
@@ -585,7 +600,10 @@ fn descriptor_is_closed_on_exec_if_asked() -> Verdict {
         ours.send_descriptors(b"x", &[0])?;
         let message = theirs.recv_message(1, 4, flags)?;
         check!(message.flags & MSG_CMSG_CLOEXEC == flags);
-        check!(fcntl(&message.descriptors[0], FcntlArg::F_GETFD) == Ok(expected), "flags {flags:#x}");
+        check!(
+            fcntl(&message.descriptors[0], FcntlArg::F_GETFD) == Ok(expected),
+            "flags {flags:#x}"
+        );
     }
     Ok(())
 }
@@ -610,7 +628,9 @@ fn descriptors_in_flight_are_limited() -> Verdict {
     const LIMIT: u64 = 20;
     let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
     setrlimit(Resource::RLIMIT_NOFILE, LIMIT, LIMIT)?;
-    let sent = (0..2 * LIMIT).map(|_| ours.send_descriptors(b"x", &[0])).find_map(Result::err);
+    let sent = (0..2 * LIMIT)
+        .map(|_| ours.send_descriptors(b"x", &[0]))
+        .find_map(Result::err);
     check!(sent == Some(ETOOMANYREFS));
     check!(ours.send(b"no descriptor") == Ok(13));
     drop(theirs);
@@ -629,7 +649,10 @@ fn credentials_of_the_sender_come_with_the_message() -> Verdict {
             check!(theirs.send(b"silent") == Ok(6));
             Ok(())
         })?;
-        let expected = Credentials { pid: sender.pid().as_raw(), ..Credentials::own() };
+        let expected = Credentials {
+            pid: sender.pid().as_raw(),
+            ..Credentials::own()
+        };
         sender.join()?;
         theirs.send_credentials(b"spoken", Credentials::own())?;
         check!(ours.recv_message(6, 12, 0)?.credentials == Some(expected));
@@ -674,8 +697,20 @@ fn peer_is_who_called_connect_and_listen() -> Verdict {
     connects.join()?;
     let accepted = listener.accept()?;
     let own = Credentials::own();
-    check!(accepted.peer_credentials() == Ok(Credentials { pid: connect_pid, ..own }));
-    check!(client.peer_credentials() == Ok(Credentials { pid: listen_pid, ..own }));
+    check!(
+        accepted.peer_credentials()
+            == Ok(Credentials {
+                pid: connect_pid,
+                ..own
+            })
+    );
+    check!(
+        client.peer_credentials()
+            == Ok(Credentials {
+                pid: listen_pid,
+                ..own
+            })
+    );
     check!(Socket::pair(SOCK_STREAM)?.0.peer_credentials() == Ok(own));
     Ok(())
 }
