@@ -114,7 +114,7 @@ fn raw_socket_needs_a_protocol() -> Verdict {
     Ok(())
 }
 
-/// A raw IPv6 socket has no protocol by default: 0 is refused, ICMPv6 and others are taken.
+/// A raw IPv6 socket has no protocol by default: 0 is refused, `ICMPv6` and others are taken.
 #[case(SOCKET_2, "DESCRIPTION", settles = ["A52", "A53"], needs = [Need::OwnCap(Cap::NetRaw), IPV6], also = [(IPV6_7, "SYNOPSIS")])]
 fn raw_socket_needs_a_protocol_over_ipv6() -> Verdict {
     check!(Socket::new(AF_INET6, SOCK_RAW, 0).map(drop) == Err(EPROTONOSUPPORT));

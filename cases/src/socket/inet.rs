@@ -84,7 +84,7 @@ fn two_processes_share_a_byte_stream(domain: i32) -> Verdict {
 #[case(TCP_7, "DESCRIPTION", settles = ["A47"], also = [(SOCKET_2, "DESCRIPTION")])]
 fn long_tcp_stream_arrives_whole_and_in_order() -> Verdict {
     let (client, server) = tcp_pair(AF_INET)?;
-    carries_a_long_stream(client, server)
+    carries_a_long_stream(client, &server)
 }
 
 /// Each UDP datagram is received by itself, empty ones too, and what a receiver does not take of it is lost.
@@ -415,7 +415,7 @@ fn listener_tells_that_it_accepts() -> Verdict {
     Ok(())
 }
 
-/// A port below `ip_unprivileged_port_start` (1024) cannot be bound without CAP_NET_BIND_SERVICE.
+/// A port below `ip_unprivileged_port_start` (1024) cannot be bound without `CAP_NET_BIND_SERVICE`.
 #[case(IP_7, "DESCRIPTION", settles = ["bind.2 EACCES 1"], needs = [Need::Unprivileged], also = [(IP_7, "ERRORS")])]
 fn privileged_port_is_refused() -> Verdict {
     let first_free = crate::sys::sysctl::sysctl("net/ipv4/ip_unprivileged_port_start")?;

@@ -166,7 +166,7 @@ fn icmp_filter_drops_the_types_it_names() -> Verdict {
     Ok(())
 }
 
-/// CAP_NET_RAW in a user namespace does not count for a network that another user namespace governs.
+/// `CAP_NET_RAW` in a user namespace does not count for a network that another user namespace governs.
 #[case(RAW_7, "DESCRIPTION", needs = [Need::CanUnshare(Namespaces::USER.and(Namespaces::NET))])]
 fn privilege_counts_where_the_network_belongs() -> Verdict {
     unshare(CloneFlags::CLONE_NEWUSER)?;
@@ -180,6 +180,6 @@ fn privilege_counts_where_the_network_belongs() -> Verdict {
 refusals! {
     RAW_7, "ERRORS", needs = [Need::Unprivileged];
 
-    /// A process without CAP_NET_RAW gets no raw socket.
+    /// A process without `CAP_NET_RAW` gets no raw socket.
     ["A52", "raw.7 EPERM"] raw_socket_without_privilege_is_refused => EPERM: Socket::new(AF_INET, SOCK_RAW, IPPROTO_ICMP);
 }

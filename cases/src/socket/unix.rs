@@ -86,14 +86,14 @@ fn stream_has_no_message_boundaries() -> Verdict {
 #[case(SOCKET_2, "DESCRIPTION", settles = ["A49", "B28"])]
 fn long_stream_arrives_whole_and_in_order() -> Verdict {
     let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
-    carries_a_long_stream(theirs, ours)
+    carries_a_long_stream(theirs, &ours)
 }
 
 /// Sends a megabyte of different numbers from another process.
-pub(super) fn carries_a_long_stream(from: Socket, to: Socket) -> Verdict {
+pub(super) fn carries_a_long_stream(from: Socket, to: &Socket) -> Verdict {
     let data: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_le_bytes).collect();
     let sender = Child::spawn(|| {
-        close_copy(&to)?;
+        close_copy(to)?;
         check!(from.send(&data) == Ok(data.len()));
         Ok(())
     })?;

@@ -367,20 +367,22 @@ impl Socket {
         unsafe {
             let mut next = libc::CMSG_FIRSTHDR(&raw const header);
             while !next.is_null() {
-                let data = libc::CMSG_DATA(next);
                 let length = (*next).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
-                match ((*next).cmsg_level, (*next).cmsg_type) {
-                    (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
-                        for index in 0..length / size_of::<RawFd>() {
-                            let fd = data.cast::<RawFd>().add(index).read_unaligned();
-                            message.descriptors.push(OwnedFd::from_raw_fd(fd));
-                        }
+                let data = std::slice::from_raw_parts(libc::CMSG_DATA(next), length);
+                let (words, _) = data.as_chunks::<4>();
+                match ((*next).cmsg_level, (*next).cmsg_type, words) {
+                    (libc::SOL_SOCKET, libc::SCM_RIGHTS, fds) => {
+                        let fds = fds.iter().map(|fd| RawFd::from_ne_bytes(*fd));
+                        message
+                            .descriptors
+                            .extend(fds.map(|fd| OwnedFd::from_raw_fd(fd)));
                     }
-                    (libc::SOL_SOCKET, libc::SCM_CREDENTIALS)
-                        if length >= size_of::<libc::ucred>() =>
-                    {
-                        let raw = data.cast::<libc::ucred>().read_unaligned();
-                        message.credentials = Some(Credentials::from_raw(raw));
+                    (libc::SOL_SOCKET, libc::SCM_CREDENTIALS, &[pid, uid, gid]) => {
+                        message.credentials = Some(Credentials {
+                            pid: i32::from_ne_bytes(pid),
+                            uid: u32::from_ne_bytes(uid),
+                            gid: u32::from_ne_bytes(gid),
+                        });
                     }
                     _ => {}
                 }
@@ -461,7 +463,7 @@ impl Address {
         Self::new(libc::AF_UNSPEC, &[0; 14])
     }
 
-    /// 127.0.0.1 or ::1, with port 0.
+    /// `127.0.0.1` or `::1`, with port 0.
     pub fn loopback(domain: c_int) -> Self {
         if domain == libc::AF_INET6 {
             let mut rest = [0; size_of::<libc::sockaddr_in6>() - Self::FAMILY];
