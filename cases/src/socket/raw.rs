@@ -3,8 +3,10 @@
 use libc::{
     AF_INET, IP_HDRINCL, IPPROTO_ICMP, IPPROTO_IP, IPPROTO_RAW, IPPROTO_UDP, MSG_DONTWAIT, SOCK_RAW,
 };
+use nix::poll::PollFlags;
 use nix::sched::{CloneFlags, unshare};
 
+use super::wait_for;
 use crate::prelude::*;
 use crate::sys::sockets::{Address, Socket, udp_socket};
 
@@ -36,6 +38,12 @@ fn raw(protocol: i32) -> Verdict<(Socket, Address)> {
     let socket = Socket::new(AF_INET, SOCK_RAW, protocol)?;
     socket.bind(&address)?;
     Ok((socket, address))
+}
+
+/// The next packet, for which it sleeps.
+fn receive(socket: &Socket) -> Verdict<Vec<u8>> {
+    wait_for(socket, PollFlags::POLLIN)?;
+    Ok(socket.recv_bytes(64, MSG_DONTWAIT)?)
 }
 
 /// The Internet checksum over a header: 0 when the one inside is right.
@@ -77,7 +85,7 @@ fn raw_receiver_sees_the_ip_header() -> Verdict {
     let (receiver, address) = raw(PROTOCOL)?;
     let sender = Socket::new(AF_INET, SOCK_RAW, PROTOCOL)?;
     check!(sender.send_to(b"payload", &address) == Ok(7));
-    let packet = receiver.recv_bytes(64, 0)?;
+    let packet = receive(&receiver)?;
     check!(packet.len() == 27);
     check!(packet[0] == 0x45);
     check!(packet[2..4] == [0, 27]);
@@ -95,6 +103,7 @@ fn raw_socket_sees_a_datagram_before_its_receiver() -> Verdict {
     let receiver = Socket::bound(libc::SOCK_DGRAM, &address)?;
     let (sender, from) = udp_socket(AF_INET)?;
     sender.send_to(b"both", &receiver.name()?)?;
+    wait_for(&receiver, PollFlags::POLLIN)?;
     check!(receiver.recv(64) == Ok("both".into()));
     let packet = tap.recv_bytes(64, MSG_DONTWAIT);
     check!(packet.as_ref().map(Vec::len) == Ok(20 + 8 + 4));
@@ -113,7 +122,7 @@ fn given_header_is_sent_as_it_is() -> Verdict {
     let mut given = [&header(&address), b"mine".as_slice()].concat();
     given[1] = 0x10;
     sender.send_to(&given, &address)?;
-    let came = receiver.recv_bytes(64, 0)?;
+    let came = receive(&receiver)?;
     check!(came[..2] == given[..2]);
     check!(came[2..4] == [0, 24]);
     check!(came[6..10] == given[6..10]);
@@ -124,7 +133,7 @@ fn given_header_is_sent_as_it_is() -> Verdict {
     given[4..6].copy_from_slice(&[0xab, 0xcd]);
     given[12..16].copy_from_slice(&[127, 9, 9, 9]);
     sender.send_to(&given, &address)?;
-    let came = receiver.recv_bytes(64, 0)?;
+    let came = receive(&receiver)?;
     check!(came[4..6] == [0xab, 0xcd]);
     check!(came[12..16] == [127, 9, 9, 9]);
     Ok(())
@@ -138,7 +147,7 @@ fn ipproto_raw_only_sends() -> Verdict {
     check!(sender.option(IPPROTO_IP, IP_HDRINCL) == Ok(1));
     let packet = [&header(&address), b"sent".as_slice()].concat();
     check!(sender.send_to(&packet, &address) == Ok(24));
-    check!(receiver.recv_bytes(64, 0)?[20..] == *b"sent");
+    check!(receive(&receiver)?[20..] == *b"sent");
     check!(sender.recv_bytes(64, MSG_DONTWAIT) == Err(EAGAIN));
     Ok(())
 }
@@ -157,11 +166,11 @@ fn icmp_filter_drops_the_types_it_names() -> Verdict {
         sender.send_to(&message, &address)
     };
     send(reply)?;
-    check!(receiver.recv_bytes(64, 0)?[20] == reply);
+    check!(receive(&receiver)?[20] == reply);
     receiver.set_option(IPPROTO_RAW, ICMP_FILTER, 1 << reply)?;
     send(reply)?;
     send(request)?;
-    check!(receiver.recv_bytes(64, 0)?[20] == request);
+    check!(receive(&receiver)?[20] == request);
     check!(receiver.recv_bytes(64, MSG_DONTWAIT) == Err(EAGAIN));
     Ok(())
 }
