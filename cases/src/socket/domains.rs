@@ -51,18 +51,13 @@ fn told(socket: &Socket) -> Verdict<[i32; 3]> {
 #[case(SOCKET_7, "Socket options", settles = ["A51", "socket.7 SO_DOMAIN", "socket.7 SO_TYPE"], also = [(UNIX_7, "DESCRIPTION"), (IP_7, "DESCRIPTION")])]
 fn socket_tells_its_domain_and_type() -> Verdict {
     let local = [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
-    let asked = local
-        .iter()
-        .flat_map(|&kind| [(AF_UNIX, kind, 0), (AF_UNIX, kind, AF_UNIX)]);
+    let asked = local.iter().flat_map(|&kind| [(AF_UNIX, kind, 0), (AF_UNIX, kind, AF_UNIX)]);
     for (domain, kind, protocol) in
         asked.chain([(AF_INET, SOCK_STREAM, 0), (AF_INET, SOCK_DGRAM, 0)])
     {
         let made = Socket::new(domain, kind | SOCK_CLOEXEC, protocol);
         check!(made.is_ok(), "socket({domain}, {kind}, {protocol})");
-        check!(
-            told(&made?)?[..2] == [domain, kind],
-            "socket({domain}, {kind}, {protocol})"
-        );
+        check!(told(&made?)?[..2] == [domain, kind], "socket({domain}, {kind}, {protocol})");
     }
     Ok(())
 }

@@ -144,8 +144,8 @@ fn packets_keep_their_boundaries() -> Verdict {
         }
         Ok(())
     })?;
-    let connection = listener.accept()?;
     sender.join()?;
+    let connection = listener.accept()?;
     check!(read(&connection, &mut [0; 3]) == Ok(3));
     check!(connection.recv(64) == Ok("second".into()));
     check!(connection.recv(64) == Ok("third".into()));
@@ -154,7 +154,7 @@ fn packets_keep_their_boundaries() -> Verdict {
 }
 
 /// A datagram or packet longer than the buffer loses its tail, is marked so, and tells its real size when asked.
-#[case(RECV_2, "DESCRIPTION", settles = ["recv.2 MSG_TRUNC 1", "recv.2 MSG_TRUNC 2"])]
+#[case(RECV_2, "The flags argument", settles = ["recv.2 MSG_TRUNC 1", "recv.2 MSG_TRUNC 2"], also = [(RECV_2, "recvmsg()")])]
 fn datagram_that_is_too_long_loses_its_tail() -> Verdict {
     for kind in [SOCK_DGRAM, SOCK_SEQPACKET] {
         let (ours, theirs) = Socket::pair(kind)?;
@@ -345,7 +345,7 @@ fn signal_interrupts_a_sleeping_receiver() -> Verdict {
 }
 
 /// A receive that waits for all bytes returns those that it has when a signal is caught.
-#[case(RECV_2, "DESCRIPTION", settles = ["recv.2 MSG_WAITALL"])]
+#[case(RECV_2, "The flags argument", settles = ["recv.2 MSG_WAITALL"])]
 fn waitall_is_cut_short_by_a_signal() -> Verdict {
     let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
     theirs.send(b"half")?;
@@ -396,10 +396,7 @@ fn accepted_socket_has_its_own_flags() -> Verdict {
         let _client = Socket::connected(SOCK_STREAM, &address)?;
         let accepted = listener.accept_with(flags)?;
         let status = OFlag::from_bits_retain(fcntl(&accepted, FcntlArg::F_GETFL)?);
-        check!(
-            status.contains(OFlag::O_NONBLOCK) == (flags & SOCK_NONBLOCK != 0),
-            "{flags:#x}"
-        );
+        check!(status.contains(OFlag::O_NONBLOCK) == (flags & SOCK_NONBLOCK != 0), "{flags:#x}");
         let close_on_exec = fcntl(&accepted, FcntlArg::F_GETFD)? == libc::FD_CLOEXEC;
         check!(close_on_exec == (flags & SOCK_CLOEXEC != 0), "{flags:#x}");
     }
@@ -407,7 +404,7 @@ fn accepted_socket_has_its_own_flags() -> Verdict {
 }
 
 /// A bound path is told with its terminating null byte, by the socket itself, its peer and the receiver of a datagram.
-#[case(UNIX_7, "DESCRIPTION", also = [(GETSOCKNAME_2, "DESCRIPTION")])]
+#[case(UNIX_7, "Address format", also = [(GETSOCKNAME_2, "DESCRIPTION")])]
 fn path_is_told_with_its_null() -> Verdict {
     let [door, home] = [Address::path("door"), Address::path("home")];
     let listener = Socket::listening(SOCK_STREAM, &door)?;
@@ -426,7 +423,7 @@ fn path_is_told_with_its_null() -> Verdict {
 }
 
 /// Binding to a path makes a file of type socket with all permissions but those in the umask.
-#[case(UNIX_7, "DESCRIPTION")]
+#[case(UNIX_7, "Pathname socket ownership and permissions")]
 fn socket_file_has_all_permissions_but_the_umask() -> Verdict {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o027));
     let _socket = Socket::bound(SOCK_STREAM, &Address::path("door"))?;
@@ -463,7 +460,7 @@ fn unlinked_socket_goes_on() -> Verdict {
 }
 
 /// Connecting, or sending a datagram, to a path needs write permission on the file.
-#[case(UNIX_7, "DESCRIPTION", settles = ["connect.2 EACCES 1", "send.2 EACCES"], needs = [Need::Unprivileged], also = [(CONNECT_2, "ERRORS"), (SEND_2, "ERRORS")])]
+#[case(UNIX_7, "Pathname socket ownership and permissions", settles = ["connect.2 EACCES 1", "send.2 EACCES"], needs = [Need::Unprivileged], also = [(CONNECT_2, "ERRORS"), (SEND_2, "ERRORS")])]
 fn missing_write_permission_is_refused() -> Verdict {
     let [door, inbox] = [Address::path("door"), Address::path("inbox")];
     let _listener = Socket::listening(SOCK_STREAM, &door)?;
@@ -483,13 +480,10 @@ fn missing_write_permission_is_refused() -> Verdict {
 }
 
 /// An abstract name, null bytes and all, is apart from every other, is no file, and is free when its last socket is closed.
-#[case(UNIX_7, "DESCRIPTION")]
+#[case(UNIX_7, "Abstract sockets", also = [(UNIX_7, "Address format")])]
 fn abstract_name_goes_with_its_last_socket() -> Verdict {
     let [short, long] = ["", "\0door"].map(Address::unique_abstract);
-    let [one, other] = [
-        Socket::bound(SOCK_DGRAM, &short)?,
-        Socket::bound(SOCK_DGRAM, &long)?,
-    ];
+    let [one, other] = [Socket::bound(SOCK_DGRAM, &short)?, Socket::bound(SOCK_DGRAM, &long)?];
     check!((one.name(), other.name()) == (Ok(short), Ok(long)));
     let sender = Socket::new(AF_UNIX, SOCK_DGRAM, 0)?;
     sender.send_to(b"long", &long)?;
@@ -506,12 +500,9 @@ fn abstract_name_goes_with_its_last_socket() -> Verdict {
 }
 
 /// A bind without a name gives the socket one of its own: a null byte and five digits of [0-9a-f].
-#[case(UNIX_7, "DESCRIPTION")]
+#[case(UNIX_7, "Autobind feature")]
 fn autobind_makes_a_name_of_five_digits() -> Verdict {
-    let [one, other] = [
-        Socket::new(AF_UNIX, SOCK_DGRAM, 0)?,
-        Socket::new(AF_UNIX, SOCK_DGRAM, 0)?,
-    ];
+    let [one, other] = [Socket::new(AF_UNIX, SOCK_DGRAM, 0)?, Socket::new(AF_UNIX, SOCK_DGRAM, 0)?];
     check!(one.bind(&Address::unnamed()) == Ok(()));
     check!(other.bind(&Address::unnamed()) == Ok(()));
     check!(one.name() != other.name());
@@ -519,9 +510,7 @@ fn autobind_makes_a_name_of_five_digits() -> Verdict {
         check!(name.length() == 2 + 1 + 5);
         check!(name.rest()[0] == 0);
         check!(
-            name.rest()[1..]
-                .iter()
-                .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')),
+            name.rest()[1..].iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')),
             "{name:?}"
         );
     }
@@ -529,7 +518,7 @@ fn autobind_makes_a_name_of_five_digits() -> Verdict {
 }
 
 /// The two sockets of a pair are unnamed: their addresses are a family and nothing more.
-#[case(UNIX_7, "DESCRIPTION", also = [(SOCKETPAIR_2, "DESCRIPTION")])]
+#[case(UNIX_7, "Address format", also = [(SOCKETPAIR_2, "DESCRIPTION")])]
 fn socket_pair_has_no_names() -> Verdict {
     for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
         let (ours, _theirs) = Socket::pair(kind)?;
@@ -542,7 +531,7 @@ fn socket_pair_has_no_names() -> Verdict {
 }
 
 /// A descriptor that is passed refers to the sender's open file: what the receiver reads moves the sender's offset.
-#[case(UNIX_7, "DESCRIPTION", settles = ["unix.7 SCM_RIGHTS"])]
+#[case(UNIX_7, "Ancillary messages", settles = ["unix.7 SCM_RIGHTS"])]
 fn passed_descriptor_is_the_same_open_file() -> Verdict {
     fs::write("file", b"0123456789")?;
     let mut file = File::open("file")?;
@@ -565,7 +554,7 @@ fn passed_descriptor_is_the_same_open_file() -> Verdict {
 }
 
 /// The write end of a pipe that is on its way in a socket keeps the pipe open, and closes with the socket that nobody read.
-#[case(UNIX_7, "DESCRIPTION", settles = ["unix.7 SCM_RIGHTS"], also = [(PIPE_7, "I/O on pipes and FIFOs")])]
+#[case(UNIX_7, "Ancillary messages", settles = ["unix.7 SCM_RIGHTS"], also = [(PIPE_7, "I/O on pipes and FIFOs")])]
 fn pipe_end_in_flight_keeps_the_pipe_open() -> Verdict {
     let (reader, writer) = pipe2(OFlag::O_NONBLOCK)?;
     let (ours, theirs) = Socket::pair(SOCK_DGRAM)?;
@@ -585,7 +574,7 @@ fn pipe_end_in_flight_keeps_the_pipe_open() -> Verdict {
 }
 
 /// Descriptors for which the receiver has no room are closed, and the message is marked.
-#[case(UNIX_7, "DESCRIPTION", settles = ["recv.2 MSG_CTRUNC"], also = [(RECV_2, "DESCRIPTION")])]
+#[case(UNIX_7, "Ancillary messages", settles = ["recv.2 MSG_CTRUNC"], also = [(RECV_2, "recvmsg()")])]
 fn descriptors_without_room_are_closed() -> Verdict {
     let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
     let pipes = [pipe2(OFlag::O_NONBLOCK)?, pipe2(OFlag::O_NONBLOCK)?];
@@ -602,7 +591,7 @@ fn descriptors_without_room_are_closed() -> Verdict {
 }
 
 /// A received descriptor is closed on exec if `MSG_CMSG_CLOEXEC` is given, which the message tells, and otherwise not.
-#[case(RECV_2, "DESCRIPTION", settles = ["recv.2 MSG_CMSG_CLOEXEC 1", "recv.2 MSG_CMSG_CLOEXEC 2"])]
+#[case(RECV_2, "The flags argument", settles = ["recv.2 MSG_CMSG_CLOEXEC 1", "recv.2 MSG_CMSG_CLOEXEC 2"], also = [(RECV_2, "recvmsg()")])]
 fn descriptor_is_closed_on_exec_if_asked() -> Verdict {
     let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
     for (flags, expected) in [(0, 0), (MSG_CMSG_CLOEXEC, libc::FD_CLOEXEC)] {
@@ -618,7 +607,7 @@ fn descriptor_is_closed_on_exec_if_asked() -> Verdict {
 }
 
 /// A stream is received up to the end of the message with which a descriptor came, and not beyond.
-#[case(UNIX_7, "DESCRIPTION")]
+#[case(UNIX_7, "Ancillary messages")]
 fn descriptor_is_a_barrier_in_a_stream() -> Verdict {
     let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
     ours.send(b"four")?;
@@ -637,9 +626,7 @@ fn descriptors_in_flight_are_limited() -> Verdict {
     const LIMIT: u64 = 20;
     let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
     setrlimit(Resource::RLIMIT_NOFILE, LIMIT, LIMIT)?;
-    let sent = (0..2 * LIMIT)
-        .map(|_| ours.send_descriptors(b"x", &[0]))
-        .find_map(Result::err);
+    let sent = (0..2 * LIMIT).map(|_| ours.send_descriptors(b"x", &[0])).find_map(Result::err);
     check!(sent == Some(ETOOMANYREFS));
     check!(ours.send(b"no descriptor") == Ok(13));
     drop(theirs);
@@ -647,7 +634,7 @@ fn descriptors_in_flight_are_limited() -> Verdict {
 }
 
 /// With `SO_PASSCRED` each message brings its sender's process id, user and group, as the kernel knows them.
-#[case(UNIX_7, "DESCRIPTION", settles = ["unix.7 SO_PASSCRED", "unix.7 SCM_CREDENTIALS"])]
+#[case(UNIX_7, "Socket options", settles = ["unix.7 SO_PASSCRED", "unix.7 SCM_CREDENTIALS"], also = [(UNIX_7, "Ancillary messages")])]
 fn credentials_of_the_sender_come_with_the_message() -> Verdict {
     for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
         let (ours, theirs) = Socket::pair(kind)?;
@@ -658,10 +645,7 @@ fn credentials_of_the_sender_come_with_the_message() -> Verdict {
             check!(theirs.send(b"silent") == Ok(6));
             Ok(())
         })?;
-        let expected = Credentials {
-            pid: sender.pid().as_raw(),
-            ..Credentials::own()
-        };
+        let expected = Credentials { pid: sender.pid().as_raw(), ..Credentials::own() };
         sender.join()?;
         theirs.send_credentials(b"spoken", Credentials::own())?;
         check!(ours.recv_message(6, 12, 0)?.credentials == Some(expected));
@@ -671,7 +655,7 @@ fn credentials_of_the_sender_come_with_the_message() -> Verdict {
 }
 
 /// A sender without privilege cannot tell the process id of another process.
-#[case(UNIX_7, "DESCRIPTION", settles = ["unix.7 EPERM", "unix.7 SCM_CREDENTIALS"], needs = [Need::Unprivileged], also = [(UNIX_7, "ERRORS")])]
+#[case(UNIX_7, "Ancillary messages", settles = ["unix.7 EPERM", "unix.7 SCM_CREDENTIALS"], needs = [Need::Unprivileged], also = [(UNIX_7, "ERRORS")])]
 fn foreign_process_id_is_refused() -> Verdict {
     let (ours, theirs) = Socket::pair(SOCK_DGRAM)?;
     theirs.set_option(SOL_SOCKET, SO_PASSCRED, 1)?;
@@ -683,7 +667,7 @@ fn foreign_process_id_is_refused() -> Verdict {
 }
 
 /// A sender without privilege cannot tell that it is root, or of root's group.
-#[case(UNIX_7, "DESCRIPTION", settles = ["unix.7 EPERM"], needs = [Need::OtherUsers, Need::Unprivileged], also = [(UNIX_7, "ERRORS")])]
+#[case(UNIX_7, "Ancillary messages", settles = ["unix.7 EPERM"], needs = [Need::OtherUsers, Need::Unprivileged], also = [(UNIX_7, "ERRORS")])]
 fn foreign_user_is_refused() -> Verdict {
     let (ours, _theirs) = Socket::pair(SOCK_DGRAM)?;
     let own = Credentials::own();
@@ -693,7 +677,7 @@ fn foreign_user_is_refused() -> Verdict {
 }
 
 /// The credentials of a peer are those of the process that called connect or listen, whoever has the socket now.
-#[case(UNIX_7, "DESCRIPTION", settles = ["unix.7 SO_PEERCRED", "socket.7 SO_PEERCRED"])]
+#[case(UNIX_7, "Socket options", settles = ["unix.7 SO_PEERCRED", "socket.7 SO_PEERCRED"])]
 fn peer_is_who_called_connect_and_listen() -> Verdict {
     let address = Address::path("door");
     let listener = Socket::bound(SOCK_STREAM, &address)?;
@@ -706,20 +690,8 @@ fn peer_is_who_called_connect_and_listen() -> Verdict {
     connects.join()?;
     let accepted = listener.accept()?;
     let own = Credentials::own();
-    check!(
-        accepted.peer_credentials()
-            == Ok(Credentials {
-                pid: connect_pid,
-                ..own
-            })
-    );
-    check!(
-        client.peer_credentials()
-            == Ok(Credentials {
-                pid: listen_pid,
-                ..own
-            })
-    );
+    check!(accepted.peer_credentials() == Ok(Credentials { pid: connect_pid, ..own }));
+    check!(client.peer_credentials() == Ok(Credentials { pid: listen_pid, ..own }));
     check!(Socket::pair(SOCK_STREAM)?.0.peer_credentials() == Ok(own));
     Ok(())
 }

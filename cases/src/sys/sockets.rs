@@ -56,27 +56,15 @@ pub struct Credentials {
 impl Credentials {
     /// This process's id, real user and real group.
     pub fn own() -> Self {
-        Self {
-            pid: getpid().as_raw(),
-            uid: getuid().as_raw(),
-            gid: getgid().as_raw(),
-        }
+        Self { pid: getpid().as_raw(), uid: getuid().as_raw(), gid: getgid().as_raw() }
     }
 
     fn to_raw(self) -> libc::ucred {
-        libc::ucred {
-            pid: self.pid,
-            uid: self.uid,
-            gid: self.gid,
-        }
+        libc::ucred { pid: self.pid, uid: self.uid, gid: self.gid }
     }
 
     fn from_raw(raw: libc::ucred) -> Self {
-        Self {
-            pid: raw.pid,
-            uid: raw.uid,
-            gid: raw.gid,
-        }
+        Self { pid: raw.pid, uid: raw.uid, gid: raw.gid }
     }
 }
 
@@ -313,10 +301,7 @@ impl Socket {
         let (space, length) = unsafe { (libc::CMSG_SPACE(size), libc::CMSG_LEN(size)) };
         // Words, so that the header is aligned.
         let mut control = vec![0_u64; (space as usize).div_ceil(8)];
-        let mut part = libc::iovec {
-            iov_base: data.as_ptr() as *mut c_void,
-            iov_len: data.len(),
-        };
+        let mut part = libc::iovec { iov_base: data.as_ptr() as *mut c_void, iov_len: data.len() };
         // SAFETY: all zeroes is a message without anything.
         let mut header = unsafe { zeroed::<libc::msghdr>() };
         header.msg_iov = &raw mut part;
@@ -344,10 +329,7 @@ impl Socket {
         // SAFETY: it only computes.
         let control_length = unsafe { libc::CMSG_LEN(control_room as u32) } as usize;
         let mut control = vec![0_u64; control_length.div_ceil(8)];
-        let mut part = libc::iovec {
-            iov_base: buffer.as_mut_ptr().cast(),
-            iov_len: room,
-        };
+        let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: room };
         // SAFETY: all zeroes is a message without anything.
         let mut header = unsafe { zeroed::<libc::msghdr>() };
         header.msg_iov = &raw mut part;
@@ -373,9 +355,7 @@ impl Socket {
                 match ((*next).cmsg_level, (*next).cmsg_type, words) {
                     (libc::SOL_SOCKET, libc::SCM_RIGHTS, fds) => {
                         let fds = fds.iter().map(|fd| RawFd::from_ne_bytes(*fd));
-                        message
-                            .descriptors
-                            .extend(fds.map(|fd| OwnedFd::from_raw_fd(fd)));
+                        message.descriptors.extend(fds.map(|fd| OwnedFd::from_raw_fd(fd)));
                     }
                     (libc::SOL_SOCKET, libc::SCM_CREDENTIALS, &[pid, uid, gid]) => {
                         message.credentials = Some(Credentials {
@@ -397,11 +377,7 @@ impl Socket {
 /// interrupts.
 pub fn catch(signal: Signal) -> Result<()> {
     extern "C" fn nothing(_: c_int) {}
-    let action = SigAction::new(
-        SigHandler::Handler(nothing),
-        SaFlags::empty(),
-        SigSet::empty(),
-    );
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler does nothing.
     unsafe { sigaction(signal, &action) }.map(drop)
 }
@@ -427,10 +403,7 @@ impl Address {
         // SAFETY: all zeroes is an address of no family.
         let mut storage = unsafe { zeroed::<libc::sockaddr_storage>() };
         storage.ss_family = family as libc::sa_family_t;
-        let mut address = Self {
-            storage,
-            length: (Self::FAMILY + rest.len()) as socklen_t,
-        };
+        let mut address = Self { storage, length: (Self::FAMILY + rest.len()) as socklen_t };
         address.rest_mut().copy_from_slice(rest);
         address
     }
@@ -534,13 +507,7 @@ impl Address {
         let room = size_of::<libc::sockaddr_storage>() as socklen_t;
         let mut length = room;
         let value = call((&raw mut storage).cast(), &raw mut length)?;
-        Ok((
-            Self {
-                storage,
-                length: length.min(room),
-            },
-            value,
-        ))
+        Ok((Self { storage, length: length.min(room) }, value))
     }
 }
 
@@ -554,13 +521,7 @@ impl Eq for Address {}
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "family {}, {} bytes, b\"{}\"",
-            self.family(),
-            self.length,
-            text(self.rest())
-        )
+        write!(f, "family {}, {} bytes, b\"{}\"", self.family(), self.length, text(self.rest()))
     }
 }
 
