@@ -6,8 +6,8 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
 use libc::{
     AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK,
-    MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_WR, SO_PASSCRED, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK,
-    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+    MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_WR, SO_PASSCRED, SO_SNDBUF, SOCK_CLOEXEC, SOCK_DGRAM,
+    SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
 use nix::poll::PollFlags;
 use nix::sys::resource::{Resource, setrlimit};
@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     datagrams_wait_at_the_receiver_in_order,
     packets_keep_their_boundaries,
     datagram_that_is_too_long_loses_its_tail,
+    send_buffer_limits_a_datagram,
     connected_datagram_socket_hears_its_peer_alone,
     full_stream_blocks_its_sender,
     full_queue_blocks_the_sender_of_datagrams,
@@ -170,6 +171,20 @@ fn datagram_that_is_too_long_loses_its_tail() -> Verdict {
         check!(buffer == *b"par-");
         check!(ours.recv_with(64, MSG_DONTWAIT) == Err(EAGAIN));
     }
+    Ok(())
+}
+
+/// The longest datagram is the send buffer less 32 bytes; a longer one is refused and not sent.
+#[case(UNIX_7, "Sockets API", settles = ["send.2 EMSGSIZE"], also = [(SEND_2, "ERRORS")])]
+fn send_buffer_limits_a_datagram() -> Verdict {
+    let (ours, theirs) = Socket::pair(SOCK_DGRAM)?;
+    theirs.set_option(SOL_SOCKET, SO_SNDBUF, 8192)?;
+    let limit = theirs.option(SOL_SOCKET, SO_SNDBUF)? as usize - 32;
+    let data = vec![b'x'; limit + 1];
+    check!(theirs.send_with(&data, MSG_DONTWAIT) == Err(EMSGSIZE));
+    check!(ours.recv_with(1, MSG_DONTWAIT) == Err(EAGAIN));
+    check!(theirs.send_with(&data[..limit], MSG_DONTWAIT) == Ok(limit));
+    check!(ours.recv_into(&mut vec![0; limit + 1], MSG_DONTWAIT) == Ok(limit));
     Ok(())
 }
 
