@@ -1,9 +1,6 @@
 //! Sockets: what can be made, local, Internet, raw.
 
-<<<<<<< HEAD
-=======
 pub mod domains;
->>>>>>> socket
 pub mod inet;
 pub mod raw;
 pub mod unix;
