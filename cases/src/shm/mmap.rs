@@ -1,8 +1,9 @@
 //! Mappings: shared and private, their ends, their places.
 
 use libc::{
-    MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE,
-    MAP_SYNC, PROT_NONE, PROT_READ, SIGBUS, SIGSEGV,
+    MAP_ANONYMOUS, MAP_DENYWRITE, MAP_EXECUTABLE, MAP_FILE, MAP_FIXED, MAP_FIXED_NOREPLACE,
+    MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MAP_STACK, MAP_SYNC, PROT_NONE,
+    PROT_READ, SIGBUS, SIGSEGV,
 };
 use nix::sys::uio::{pread, pwrite};
 use nix::unistd::ftruncate;
@@ -24,6 +25,8 @@ pub const CASES: &[Case] = &[
     fixed_mapping_replaces_what_was_there,
     noreplace_mapping_spares_what_was_there,
     unknown_flag_is_refused_when_validated,
+    obsolete_flags_are_ignored,
+    populated_mapping_is_resident_at_once,
     mapping_needs_a_descriptor_opened_for_it,
     length_zero_is_refused,
     mapping_neither_shared_nor_private_is_refused,
@@ -250,6 +253,51 @@ fn unknown_flag_is_refused_when_validated() -> Verdict {
     check!(map(MAP_SHARED | UNKNOWN) == Ok(()));
     check!(map(MAP_SHARED_VALIDATE | UNKNOWN) == Err(EOPNOTSUPP));
     check!(map(MAP_SHARED_VALIDATE) == Ok(()));
+    Ok(())
+}
+
+/// MAP_DENYWRITE, MAP_EXECUTABLE, MAP_FILE and MAP_STACK change nothing.
+#[case(MMAP_2, "The flags argument", settles = ["mmap.2 MAP_DENYWRITE", "mmap.2 MAP_EXECUTABLE", "mmap.2 MAP_FILE", "mmap.2 MAP_STACK"])]
+fn obsolete_flags_are_ignored() -> Verdict {
+    let file = memory_file(page_size())?;
+    for flag in [MAP_DENYWRITE, MAP_EXECUTABLE, MAP_FILE, MAP_STACK] {
+        let map = |kind| {
+            Memory::map(
+                0,
+                page_size(),
+                READ_WRITE,
+                kind | flag,
+                Some(file.as_fd()),
+                0,
+            )
+        };
+        let (shared, private) = (map(MAP_SHARED)?, map(MAP_PRIVATE)?);
+        check!(
+            pwrite(&file, &[flag.count_ones() as u8], 0) == Ok(1),
+            "flag {flag:#x}"
+        );
+        check!(shared.get(0) == flag.count_ones() as u8, "flag {flag:#x}");
+        private.set(0, 7);
+        check!(shared.get(0) != 7, "flag {flag:#x}");
+    }
+    Ok(())
+}
+
+/// With MAP_POPULATE every page is resident before it is touched.
+#[case(MMAP_2, "The flags argument", settles = ["mmap.2 MAP_POPULATE"])]
+fn populated_mapping_is_resident_at_once() -> Verdict {
+    let map = |flag| {
+        Memory::map(
+            0,
+            4 * page_size(),
+            READ_WRITE,
+            MAP_SHARED | MAP_ANONYMOUS | flag,
+            None,
+            0,
+        )
+    };
+    check!(map(0)?.resident() == Ok(vec![false; 4]));
+    check!(map(MAP_POPULATE)?.resident() == Ok(vec![true; 4]));
     Ok(())
 }
 

@@ -1,8 +1,11 @@
 //! System V shared memory: attaching, sharing, exclusion, removal, limits.
 
-use libc::{PROT_READ, SHM_RDONLY, SHM_REMAP, SHM_RND};
+use libc::{PROT_READ, SHM_EXEC, SHM_RDONLY, SHM_REMAP, SHM_RND};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::execv;
+use std::ffi::CStr;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::prelude::*;
 use crate::sys::memory::{Memory, READ_WRITE, page_size};
@@ -19,6 +22,7 @@ pub const CASES: &[Case] = &[
     updates_under_a_semaphore_are_all_kept,
     attach_is_granted_as_the_permissions_say,
     attach_granted_stays_when_permissions_go,
+    execution_needs_a_permission_of_its_own,
     store_through_a_readonly_attach_is_sigsegv,
     one_process_attaches_twice,
     address_asked_for_is_where_it_lies,
@@ -29,8 +33,11 @@ pub const CASES: &[Case] = &[
     last_user_and_times_are_noted,
     attaches_are_counted_through_fork_and_exit,
     mprotect_leaves_no_attach_behind,
+    exec_detaches_everything,
     removed_segment_works_until_its_last_detach,
     killed_process_is_the_last_detach,
+    forced_removal_leaves_no_segment_without_user,
+    forcing_removal_takes_orphans_and_spares_users,
     smaller_size_finds_the_whole_segment,
     stat_fills_its_structure_and_no_byte_more,
     stat_any_looks_past_the_permissions,
@@ -116,7 +123,7 @@ fn unguarded_updates_are_lost() -> Verdict {
 /// When every process takes a semaphore before it loads and gives it back after it stored, no update is lost.
 #[case(SYSVIPC_7, "Semaphore sets", settles = ["A20"], also = [(SEMOP_2, "DESCRIPTION")], deadline = 30)]
 fn updates_under_a_semaphore_are_all_kept() -> Verdict {
-    const ROUNDS: u64 = 100;
+    const ROUNDS: u64 = 250;
     let shared = Segment::private(page_size())?.attach()?;
     let sem = Sem::private(&[0])?;
     let update = || {
@@ -172,6 +179,20 @@ fn attach_granted_stays_when_permissions_go() -> Verdict {
     check!(segment.attach() == Err(EACCES));
     shared.set(0, 1);
     check!(shared.get(0) == 1);
+    Ok(())
+}
+
+/// SHM_EXEC asks for permission to execute, beside that to read and write.
+#[case(SHMOP_2, "shmat()", settles = ["shmop.2 SHM_EXEC"], needs = [Need::Unprivileged])]
+fn execution_needs_a_permission_of_its_own() -> Verdict {
+    for (mode, answer) in [(0o600, Err(EACCES)), (0o677, Err(EACCES)), (0o700, Ok(()))] {
+        let segment = Segment::open(libc::IPC_PRIVATE, page_size(), mode)?;
+        check!(
+            segment.attach_at(0, SHM_EXEC).map(drop) == answer,
+            "mode {mode:o}"
+        );
+        check!(segment.attach().map(drop) == Ok(()), "mode {mode:o}");
+    }
     Ok(())
 }
 
@@ -347,6 +368,47 @@ fn mprotect_leaves_no_attach_behind() -> Verdict {
     Ok(())
 }
 
+/// The smallest program that sleeps for ever: an ELF header, one segment, and pause in a loop.
+const SLEEPER: [u64; 17] = [
+    0x0001_0102_464c_457f,
+    0,
+    0x0000_0001_003e_0002,
+    0x40_0078,
+    64,
+    0,
+    0x0038_0040_0000_0000,
+    1,
+    0x0000_0005_0000_0001,
+    0,
+    0x40_0000,
+    0x40_0000,
+    129,
+    129,
+    4096,
+    0xeb05_0f00_0000_22b8,
+    0xf7,
+];
+
+/// A program that is executed has none of the segments that the process had attached.
+#[case(SHMOP_2, "NOTES", needs = [Need::Arch(&["x86_64"])])]
+fn exec_detaches_everything() -> Verdict {
+    let image: Vec<u8> = SLEEPER.iter().flat_map(|word| word.to_le_bytes()).collect();
+    std::fs::write("sleeper", image)?;
+    std::fs::set_permissions("sleeper", std::fs::Permissions::from_mode(0o755))?;
+    let segment = Segment::private(page_size())?;
+    let shared = segment.attach()?;
+    let sleeper = Child::spawn(|| {
+        segment.attach()?;
+        check!(segment.attaches() == Ok(3));
+        let no = execv::<&CStr>(c"./sleeper", &[])?;
+        match no {}
+    })?;
+    sleeper.blocked_in(PAUSE)?;
+    check!(segment.attaches() == Ok(1));
+    shared.set(0, 1);
+    Ok(())
+}
+
 /// A segment removed while attached loses its key and shows SHM_DEST, can still be used and attached, and is gone with the last detach.
 #[case(SHMCTL_2, "DESCRIPTION", settles = ["shmctl.2 IPC_RMID"], also = [(SHMOP_2, "NOTES")])]
 fn removed_segment_works_until_its_last_detach() -> Verdict {
@@ -385,6 +447,56 @@ fn killed_process_is_the_last_detach() -> Verdict {
     user.kill(SIGKILL)?;
     check!(user.wait()? == End::Killed(libc::SIGKILL));
     check!(segment.attaches() == Err(EINVAL));
+    Ok(())
+}
+
+/// With shm_rmid_forced a segment goes with its last detach, and with its maker when it was never attached.
+#[case(PROC_SYS_KERNEL_5, "DESCRIPTION", needs = [Need::Sysctl("kernel/shm_rmid_forced")])]
+fn forced_removal_leaves_no_segment_without_user() -> Verdict {
+    set_sysctl("kernel/shm_rmid_forced", 1)?;
+    let used = Segment::private(page_size())?;
+    let attached = used.attach()?;
+    check!(used.attaches() == Ok(1));
+    attached.detach()?;
+    check!(used.attaches() == Err(EINVAL));
+
+    let id = Counter::new()?;
+    Child::spawn(|| {
+        let unused = Segment::private(page_size())?;
+        id.set(unused.id as u64);
+        check!(unused.attaches() == Ok(0));
+        Ok(())
+    })?
+    .join()?;
+    check!(
+        Segment {
+            id: id.get() as i32
+        }
+        .attaches()
+            == Err(EINVAL)
+    );
+    Ok(())
+}
+
+/// Setting shm_rmid_forced takes at once what no process has attached, and spares the rest until it is detached.
+#[case(PROC_SYS_KERNEL_5, "DESCRIPTION", needs = [Need::Sysctl("kernel/shm_rmid_forced")])]
+fn forcing_removal_takes_orphans_and_spares_users() -> Verdict {
+    set_sysctl("kernel/shm_rmid_forced", 0)?;
+    let (orphan_key, used_key) = (unique_key(), unique_key());
+    Child::spawn(|| {
+        for key in [orphan_key, used_key] {
+            Segment::open(key, page_size(), libc::IPC_CREAT | 0o600)?;
+        }
+        Ok(())
+    })?
+    .join()?;
+    let [orphan, used] = [orphan_key, used_key].map(|key| Segment::open(key, 0, 0));
+    let attached = used?.attach()?;
+    set_sysctl("kernel/shm_rmid_forced", 1)?;
+    check!(orphan?.attaches() == Err(EINVAL));
+    check!(used?.attaches() == Ok(1));
+    attached.detach()?;
+    check!(used?.attaches() == Err(EINVAL));
     Ok(())
 }
 

@@ -110,6 +110,14 @@ impl Memory {
         answer(unsafe { libc::mprotect(self.pointer(), self.length, protection) }).map(drop)
     }
 
+    /// `mincore`: which of its pages are in memory.
+    pub fn resident(self) -> Result<Vec<bool>> {
+        let mut pages = vec![0_u8; self.length.div_ceil(page_size())];
+        // SAFETY: a byte for every page.
+        answer(unsafe { libc::mincore(self.pointer(), self.length, pages.as_mut_ptr()) })?;
+        Ok(pages.iter().map(|page| page & 1 == 1).collect())
+    }
+
     /// Loads the byte at `offset`.
     pub fn get(self, offset: usize) -> u8 {
         // SAFETY: within a mapping of the case, or a fault that it asks for.
