@@ -3,7 +3,8 @@
 use libc::{MAP_PRIVATE, MAP_SHARED, PROT_READ};
 use nix::fcntl::SealFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::sys::uio::pwrite;
 use nix::unistd::ftruncate;
 
@@ -25,8 +26,24 @@ pub const CASES: &[Case] = &[
     sealed_set_of_seals_stays_as_it_is,
     file_without_leave_cannot_be_sealed,
     pipe_has_no_seals,
+    execute_seal_fixes_a_program,
+    unknown_seal_is_refused,
     unknown_flag_is_refused,
+    file_without_a_free_descriptor_is_refused,
 ];
+
+/// `F_SEAL_EXEC`, which nix does not know.
+const F_SEAL_EXEC: SealFlag = SealFlag::from_bits_retain(0x20);
+
+const EXECUTE_SEAL: Facility = Facility {
+    name: "F_SEAL_EXEC",
+    probe: || {
+        seal(
+            &memfd_create("probe", MFdFlags::MFD_ALLOW_SEALING)?,
+            F_SEAL_EXEC,
+        )
+    },
+};
 
 /// A new memory file is empty and for reading and writing, and a child that inherits its descriptor shares its memory.
 #[case(MEMFD_CREATE_2, "DESCRIPTION", settles = ["A19"])]
@@ -50,13 +67,15 @@ fn memory_file_is_shared_by_its_descriptor() -> Verdict {
     Ok(())
 }
 
-/// Two memory files of one name have nothing in common, and the name shows in /proc/self/fd behind "memfd:".
-#[case(MEMFD_CREATE_2, "DESCRIPTION", needs = [Need::Proc])]
+/// Two memory files of one name have neither bytes nor the flag close-on-exec in common, and the name shows in /proc/self/fd behind "memfd:".
+#[case(MEMFD_CREATE_2, "DESCRIPTION", settles = ["memfd_create.2 MFD_CLOEXEC"], needs = [Need::Proc])]
 fn files_of_one_name_are_apart() -> Verdict {
     let one = memfd_create("twin", MFdFlags::MFD_CLOEXEC)?;
     let two = memfd_create("twin", MFdFlags::empty())?;
     write(&one, b"mine")?;
     check!(fstat(&two)?.st_size == 0);
+    check!(fcntl(&one, FcntlArg::F_GETFD) == Ok(libc::FD_CLOEXEC));
+    check!(fcntl(&two, FcntlArg::F_GETFD) == Ok(0));
     let link = std::fs::read_link(format!("/proc/self/fd/{}", one.as_raw_fd()))?;
     check!(
         link.to_string_lossy().starts_with("/memfd:twin"),
@@ -246,9 +265,36 @@ fn pipe_has_no_seals() -> Verdict {
     Ok(())
 }
 
+/// F_SEAL_EXEC fixes the bits for execution, and on a file that has them its contents and size too.
+#[case(F_ADD_SEALS_2CONST, "DESCRIPTION", settles = ["F_ADD_SEALS.2const F_SEAL_EXEC"], needs = [Need::Facility(EXECUTE_SEAL)])]
+fn execute_seal_fixes_a_program() -> Verdict {
+    let file = memory_file(page_size())?;
+    fchmod(&file, Mode::from_bits_retain(0o755))?;
+    check!(seal(&file, F_SEAL_EXEC) == Ok(()));
+    let implied = SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_WRITE;
+    check!(seals(&file)? == F_SEAL_EXEC | implied | SealFlag::F_SEAL_FUTURE_WRITE);
+    check!(fchmod(&file, Mode::from_bits_retain(0o644)) == Err(EPERM));
+    check!(fchmod(&file, Mode::from_bits_retain(0o511)) == Ok(()));
+    check!(pwrite(&file, b"x", 0) == Err(EPERM));
+    Ok(())
+}
+
+refusals! {
+    F_ADD_SEALS_2CONST, "ERRORS";
+
+    /// A seal that the kernel does not know is refused.
+    ["F_ADD_SEALS.2const EINVAL 1"] unknown_seal_is_refused => EINVAL: seal(&memory_file(0)?, SealFlag::from_bits_retain(1 << 20));
+}
+
 refusals! {
     MEMFD_CREATE_2, "ERRORS";
 
     /// A flag that memfd_create does not know is refused.
     ["memfd_create.2 EINVAL 1"] unknown_flag_is_refused => EINVAL: memfd_create("ipcspec", MFdFlags::from_bits_retain(1 << 20));
+
+    /// A process that has all the descriptors it may have gets no memory file.
+    ["memfd_create.2 EMFILE"] file_without_a_free_descriptor_is_refused => EMFILE: {
+        setrlimit(Resource::RLIMIT_NOFILE, 3, 3)?;
+        memfd_create("ipcspec", MFdFlags::empty())
+    };
 }

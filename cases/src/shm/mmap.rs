@@ -2,9 +2,11 @@
 
 use libc::{
     MAP_ANONYMOUS, MAP_DENYWRITE, MAP_EXECUTABLE, MAP_FILE, MAP_FIXED, MAP_FIXED_NOREPLACE,
-    MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MAP_STACK, MAP_SYNC, PROT_NONE,
+    MAP_LOCKED, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MAP_STACK, MAP_SYNC,
+    MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, MS_ASYNC, MS_INVALIDATE, MS_SYNC, PROT_NONE,
     PROT_READ, SIGBUS, SIGSEGV,
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::uio::{pread, pwrite};
 use nix::unistd::ftruncate;
 
@@ -28,12 +30,23 @@ pub const CASES: &[Case] = &[
     obsolete_flags_are_ignored,
     populated_mapping_is_resident_at_once,
     mapping_needs_a_descriptor_opened_for_it,
+    mapping_without_room_grows_only_if_it_may_move,
+    mapping_moved_by_mremap_stays_shared,
+    mapping_left_in_place_is_empty,
+    private_mapping_is_limited_by_rlimit_data,
     length_zero_is_refused,
     mapping_neither_shared_nor_private_is_refused,
     unaligned_offset_is_refused,
     mapping_of_no_file_is_refused,
+    address_beyond_the_processor_is_refused,
     pipe_is_not_mapped,
     sync_is_refused_for_a_memory_file,
+    locked_mapping_beyond_the_limit_is_refused,
+    new_size_of_zero_is_refused,
+    unmapped_range_is_not_moved,
+    sync_of_both_kinds_is_refused,
+    sync_across_a_hole_is_refused,
+    invalidating_locked_memory_is_refused,
 ];
 
 /// The signal, if any, that ends a process which does this.
@@ -286,18 +299,11 @@ fn obsolete_flags_are_ignored() -> Verdict {
 /// With MAP_POPULATE every page is resident before it is touched.
 #[case(MMAP_2, "The flags argument", settles = ["mmap.2 MAP_POPULATE"])]
 fn populated_mapping_is_resident_at_once() -> Verdict {
-    let map = |flag| {
-        Memory::map(
-            0,
-            4 * page_size(),
-            READ_WRITE,
-            MAP_SHARED | MAP_ANONYMOUS | flag,
-            None,
-            0,
-        )
-    };
-    check!(map(0)?.resident() == Ok(vec![false; 4]));
-    check!(map(MAP_POPULATE)?.resident() == Ok(vec![true; 4]));
+    for kind in [MAP_SHARED, MAP_PRIVATE] {
+        let populated = Memory::anonymous(4 * page_size(), kind | MAP_POPULATE)?;
+        check!(populated.resident() == Ok(vec![true; 4]));
+        check!(populated.is_zero());
+    }
     Ok(())
 }
 
@@ -314,6 +320,82 @@ fn mapping_needs_a_descriptor_opened_for_it() -> Verdict {
     check!(map(&reader, READ_WRITE, MAP_SHARED) == Err(EACCES));
     check!(map(&reader, PROT_READ, MAP_SHARED) == Ok(()));
     check!(map(&reader, READ_WRITE, MAP_PRIVATE) == Ok(()));
+    Ok(())
+}
+
+/// Without room to grow a mapping stays as it is, or moves with MREMAP_MAYMOVE and takes its pages along.
+#[case(MREMAP_2, "DESCRIPTION", settles = ["mremap.2 MREMAP_MAYMOVE", "mremap.2 ENOMEM"])]
+fn mapping_without_room_grows_only_if_it_may_move() -> Verdict {
+    let both = Memory::anonymous(2 * page_size(), MAP_PRIVATE)?;
+    let (small, neighbour) = (
+        both.part(0..page_size()),
+        both.part(page_size()..both.length),
+    );
+    neighbour.protect(PROT_READ)?;
+    small.set(1, 1);
+    check!(small.remap(2 * page_size(), 0, 0) == Err(ENOMEM));
+    check!(small.get(1) == 1);
+
+    let large = small.remap(2 * page_size(), MREMAP_MAYMOVE, 0)?;
+    check!(large.get(1) == 1);
+    large.set(page_size(), 2);
+    check!(neighbour.is_zero());
+    check!(signal_of(|| small.touch(1))? == Some(SIGSEGV));
+    Ok(())
+}
+
+/// MREMAP_FIXED moves a mapping over whatever lies at the new address, and who shares it goes on sharing.
+#[case(MREMAP_2, "DESCRIPTION", settles = ["mremap.2 MREMAP_FIXED"])]
+fn mapping_moved_by_mremap_stays_shared() -> Verdict {
+    let old = Memory::anonymous(page_size(), MAP_SHARED)?;
+    let place = Memory::anonymous(page_size(), MAP_PRIVATE)?;
+    place.set(0, 9);
+    let [moved, stored] = [Latch::new()?, Latch::new()?];
+    let peer = Child::spawn(|| {
+        moved.wait()?;
+        old.set(0, 1);
+        stored.open();
+        Ok(())
+    })?;
+    check!(old.remap(page_size(), MREMAP_MAYMOVE | MREMAP_FIXED, place.address) == Ok(place));
+    check!(place.get(0) == 0);
+    moved.open();
+    peer.reaches(stored)?;
+    check!(place.get(0) == 1);
+    check!(signal_of(|| old.touch(0))? == Some(SIGSEGV));
+    peer.join()
+}
+
+const DONT_UNMAP: Facility = Facility {
+    name: "MREMAP_DONTUNMAP",
+    probe: || {
+        let page = Memory::anonymous(page_size(), MAP_PRIVATE)?;
+        page.remap(page_size(), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0)
+            .map(drop)
+    },
+};
+
+/// MREMAP_DONTUNMAP moves the pages away and leaves zeroes at the old address.
+#[case(MREMAP_2, "DESCRIPTION", settles = ["mremap.2 MREMAP_DONTUNMAP"], needs = [Need::Facility(DONT_UNMAP)])]
+fn mapping_left_in_place_is_empty() -> Verdict {
+    let old = Memory::anonymous(page_size(), MAP_PRIVATE)?;
+    old.set(0, 1);
+    let new = old.remap(page_size(), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0)?;
+    check!(new.address != old.address);
+    check!(new.get(0) == 1);
+    check!(old.is_zero());
+    old.set(0, 2);
+    check!(new.get(0) == 1);
+    Ok(())
+}
+
+/// RLIMIT_DATA refuses a private writable mapping beyond it, and counts no shared one.
+#[case(MMAP_2, "ERRORS", settles = ["mmap.2 ENOMEM 3"])]
+fn private_mapping_is_limited_by_rlimit_data() -> Verdict {
+    const LIMIT: usize = 64 << 20;
+    setrlimit(Resource::RLIMIT_DATA, LIMIT as u64, LIMIT as u64)?;
+    check!(Memory::anonymous(LIMIT, MAP_PRIVATE) == Err(ENOMEM));
+    check!(Memory::anonymous(LIMIT, MAP_SHARED).map(drop) == Ok(()));
     Ok(())
 }
 
@@ -335,6 +417,12 @@ refusals! {
     /// A file mapping has a file.
     ["mmap.2 EBADF"] mapping_of_no_file_is_refused => EBADF: Memory::map(0, 1, PROT_READ, MAP_SHARED, None, 0);
 
+    /// No mapping lies beyond the address space.
+    ["mmap.2 ENOMEM 4"] address_beyond_the_processor_is_refused => ENOMEM: {
+        let highest = usize::MAX - page_size() + 1;
+        Memory::map(highest, page_size(), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, None, 0)
+    };
+
     /// A pipe has no memory to map.
     ["mmap.2 ENODEV"] pipe_is_not_mapped => ENODEV: Memory::map(0, 1, PROT_READ, MAP_SHARED, Some(pipe()?.0.as_fd()), 0);
 }
@@ -346,5 +434,47 @@ refusals! {
     ["mmap.2 MAP_SYNC"] sync_is_refused_for_a_memory_file => EOPNOTSUPP: {
         let file = memory_file(page_size())?;
         Memory::map(0, 1, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, Some(file.as_fd()), 0)
+    };
+}
+
+refusals! {
+    MMAP_2, "ERRORS", needs = [Need::Unprivileged];
+
+    /// Without privilege no more is locked into memory than RLIMIT_MEMLOCK says.
+    ["mmap.2 EAGAIN"] locked_mapping_beyond_the_limit_is_refused => EAGAIN: {
+        let (_, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
+        setrlimit(Resource::RLIMIT_MEMLOCK, hard.min(page_size() as u64), hard)?;
+        Memory::anonymous(2 * page_size(), MAP_PRIVATE | MAP_LOCKED)
+    };
+}
+
+refusals! {
+    MREMAP_2, "ERRORS";
+
+    /// Nothing is left of a mapping of no bytes.
+    ["mremap.2 EINVAL"] new_size_of_zero_is_refused => EINVAL: Memory::anonymous(1, MAP_PRIVATE)?.remap(0, MREMAP_MAYMOVE, 0);
+
+    /// Where nothing is mapped there is nothing to move.
+    ["mremap.2 EFAULT"] unmapped_range_is_not_moved => EFAULT: Memory::free(page_size())?.remap(2 * page_size(), MREMAP_MAYMOVE, 0);
+}
+
+refusals! {
+    MSYNC_2, "ERRORS";
+
+    /// Writing back is either waited for or not.
+    ["msync.2 EINVAL"] sync_of_both_kinds_is_refused => EINVAL: Memory::anonymous(1, MAP_SHARED)?.sync(MS_SYNC | MS_ASYNC);
+
+    /// All of the range has to be mapped.
+    ["msync.2 ENOMEM"] sync_across_a_hole_is_refused => ENOMEM: {
+        let memory = Memory::anonymous(3 * page_size(), MAP_SHARED)?;
+        memory.part(page_size()..2 * page_size()).unmap()?;
+        memory.sync(MS_SYNC)
+    };
+
+    /// What is locked into memory cannot be invalidated.
+    ["msync.2 EBUSY"] invalidating_locked_memory_is_refused => EBUSY: {
+        let memory = Memory::shared(&memory_file(page_size())?, page_size())?;
+        memory.lock()?;
+        memory.sync(MS_SYNC | MS_INVALIDATE)
     };
 }

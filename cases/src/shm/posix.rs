@@ -2,8 +2,9 @@
 
 use libc::{MAP_SHARED, PROT_READ};
 use nix::sys::mman::{shm_open, shm_unlink};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, fstat};
-use nix::unistd::ftruncate;
+use nix::unistd::{Uid, ftruncate, setresuid};
 
 use crate::prelude::*;
 use crate::sys::memory::{Memory, READ_WRITE, page_size};
@@ -19,11 +20,16 @@ pub const CASES: &[Case] = &[
     truncating_keeps_the_mode,
     readonly_object_is_not_mapped_for_writing,
     object_is_opened_as_its_mode_allows,
+    object_of_another_user_is_not_unlinked,
     missing_object_is_not_opened,
     missing_object_is_not_unlinked,
+    name_with_two_slashes_is_refused,
+    object_without_a_free_descriptor_is_refused,
 ];
 
 const NEW: OFlag = OFlag::O_RDWR.union(OFlag::O_CREAT).union(OFlag::O_EXCL);
+
+const STRANGER: Uid = Uid::from_raw(4321);
 
 /// A name of this case's own, unlinked when the case is over.
 fn own_name() -> Verdict<String> {
@@ -177,6 +183,23 @@ fn object_is_opened_as_its_mode_allows() -> Verdict {
     Ok(())
 }
 
+/// The object of another user is neither opened against its mode nor unlinked.
+#[case(SHM_OPEN_3, "ERRORS", settles = ["shm_open.3 EACCES 1"], needs = [Need::OtherUsers])]
+fn object_of_another_user_is_not_unlinked() -> Verdict {
+    let name = own_name()?;
+    open(&name, NEW, 0o644)?;
+    Child::spawn(|| {
+        setresuid(STRANGER, STRANGER, STRANGER)?;
+        check!(open(&name, OFlag::O_RDWR, 0).map(drop) == Err(EACCES));
+        check!(open(&name, OFlag::O_RDONLY, 0).map(drop) == Ok(()));
+        check!(shm_unlink(name.as_str()) == Err(EACCES));
+        Ok(())
+    })?
+    .join()?;
+    check!(shm_unlink(name.as_str()) == Ok(()));
+    Ok(())
+}
+
 refusals! {
     SHM_OPEN_3, "ERRORS";
 
@@ -185,4 +208,14 @@ refusals! {
 
     /// A name that does not exist cannot be unlinked.
     ["shm_open.3 ENOENT 2"] missing_object_is_not_unlinked => ENOENT: shm_unlink(own_name()?.as_str());
+
+    /// A name that has a slash behind the first is not valid.
+    ["shm_open.3 EINVAL"] name_with_two_slashes_is_refused => EINVAL: open(&format!("{}/x", own_name()?), NEW, 0o600);
+
+    /// A process that has all the descriptors it may have opens no object.
+    ["shm_open.3 EMFILE"] object_without_a_free_descriptor_is_refused => EMFILE: {
+        let name = own_name()?;
+        setrlimit(Resource::RLIMIT_NOFILE, 3, 3)?;
+        open(&name, NEW, 0o600)
+    };
 }

@@ -30,7 +30,8 @@ pub const CASES: &[Case] = &[
     occupied_address_is_taken_only_with_remap,
     page_comes_with_its_first_touch_for_all,
     fresh_segment_has_the_documented_status,
-    last_user_and_times_are_noted,
+    last_user_is_noted,
+    each_change_sets_its_own_time,
     attaches_are_counted_through_fork_and_exit,
     mprotect_leaves_no_attach_behind,
     exec_detaches_everything,
@@ -295,9 +296,9 @@ fn page_comes_with_its_first_touch_for_all() -> Verdict {
 /// A new segment tells its exact size and its creator, that nobody attached it yet, and when it was made.
 #[case(SHMGET_2, "DESCRIPTION", settles = ["shmctl.2 shm_segsz", "shmctl.2 shm_cpid"])]
 fn fresh_segment_has_the_documented_status() -> Verdict {
-    let before = clock_gettime(ClockId::CLOCK_REALTIME_COARSE)?.tv_sec();
+    let before = seconds()?;
     let status = Segment::private(page_size() + 1)?.stat()?;
-    let after = clock_gettime(ClockId::CLOCK_REALTIME_COARSE)?.tv_sec();
+    let after = seconds()?;
     check!(status.shm_segsz == page_size() + 1);
     check!(status.shm_cpid == getpid().as_raw());
     check!(status.shm_lpid == 0);
@@ -308,27 +309,54 @@ fn fresh_segment_has_the_documented_status() -> Verdict {
     Ok(())
 }
 
-/// The last process that attached or detached is noted, with the time of either, and neither changes the time of change.
-#[case(SHMOP_2, "shmat()", settles = ["shmctl.2 shm_lpid", "shmctl.2 shm_atime", "shmctl.2 shm_dtime"], also = [(SHMOP_2, "shmdt()")])]
-fn last_user_and_times_are_noted() -> Verdict {
+/// The last process that attached or detached is noted, be it by attaching, by detaching or by its end.
+#[case(SHMOP_2, "shmat()", settles = ["shmctl.2 shm_lpid"], also = [(SHMOP_2, "shmdt()")])]
+fn last_user_is_noted() -> Verdict {
+    let segment = Segment::private(page_size())?;
+    let attached = segment.attach()?;
+    check!(segment.stat()?.shm_lpid == getpid().as_raw());
+    for detach in [true, false] {
+        let other = Child::spawn(|| {
+            if detach {
+                Ok(attached.detach()?)
+            } else {
+                Ok(())
+            }
+        })?;
+        let pid = other.pid().as_raw();
+        other.join()?;
+        check!(
+            segment.stat()?.shm_lpid == pid,
+            "detached before its end: {detach}"
+        );
+    }
+    Ok(())
+}
+
+/// The seconds on the clock that the kernel stamps with.
+fn seconds() -> Verdict<i64> {
+    Ok(clock_gettime(ClockId::CLOCK_REALTIME_COARSE)?.tv_sec())
+}
+
+/// Attaching, detaching and IPC_SET each set a time of their own, and leave the others.
+#[case(SHMCTL_2, "DESCRIPTION", settles = ["shmctl.2 shm_atime", "shmctl.2 shm_dtime", "shmctl.2 shm_ctime"], also = [(SHMOP_2, "shmat()"), (SHMOP_2, "shmdt()")])]
+fn each_change_sets_its_own_time() -> Verdict {
     let segment = Segment::private(page_size())?;
     let made = segment.stat()?.shm_ctime;
+    while seconds()? <= made {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let attached = segment.attach()?;
     let status = segment.stat()?;
-    check!(status.shm_lpid == getpid().as_raw());
-    check!(status.shm_atime >= made);
-    check!(status.shm_dtime == 0);
-
-    let other = Child::spawn(|| {
-        attached.detach()?;
-        Ok(())
-    })?;
-    let pid = other.pid().as_raw();
-    other.join()?;
+    check!(status.shm_atime > made);
+    check!((status.shm_dtime, status.shm_ctime) == (0, made));
+    attached.detach()?;
     let status = segment.stat()?;
-    check!(status.shm_lpid == pid);
-    check!(status.shm_dtime >= made);
+    check!(status.shm_dtime > made);
     check!(status.shm_ctime == made);
+    segment.set_mode(0o640)?;
+    check!(segment.stat()?.shm_ctime > made);
+    check!(segment.stat()?.shm_ctime <= seconds()?);
     Ok(())
 }
 
@@ -537,9 +565,21 @@ fn stat_any_looks_past_the_permissions() -> Verdict {
     Ok(())
 }
 
-/// A locked segment shows SHM_LOCKED until it is unlocked.
-#[case(SHMCTL_2, "DESCRIPTION", settles = ["shmctl.2 SHM_LOCK", "shmctl.2 SHM_UNLOCK"], needs = [Need::OwnCap(Cap::IpcLock)])]
+/// Lets this process lock so many bytes into memory.
+fn allow_locked(bytes: usize) -> Verdict {
+    let (_, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
+    if hard < bytes as u64 {
+        return Err(Failure::skipped(vec![format!(
+            "RLIMIT_MEMLOCK of {bytes} (have {hard})"
+        )]));
+    }
+    Ok(setrlimit(Resource::RLIMIT_MEMLOCK, bytes as u64, hard)?)
+}
+
+/// The owner of a segment locks it without privilege within RLIMIT_MEMLOCK, and it shows SHM_LOCKED until it is unlocked.
+#[case(SHMCTL_2, "DESCRIPTION", settles = ["shmctl.2 SHM_LOCK", "shmctl.2 SHM_UNLOCK"], needs = [Need::Unprivileged])]
 fn lock_shows_in_the_mode_until_unlock() -> Verdict {
+    allow_locked(16 * page_size())?;
     let segment = Segment::private(page_size())?;
     check!(segment.mode() == Ok(0o600));
     check!(segment.lock() == Ok(()));
@@ -553,9 +593,8 @@ fn lock_shows_in_the_mode_until_unlock() -> Verdict {
 #[case(SHMCTL_2, "ERRORS", settles = ["shmctl.2 ENOMEM"], needs = [Need::Unprivileged])]
 fn lock_stops_at_the_memlock_limit() -> Verdict {
     let segment = Segment::private(2 * page_size())?;
-    let (_, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
-    for (limit, refusal) in [(page_size() as u64, ENOMEM), (0, EPERM)] {
-        setrlimit(Resource::RLIMIT_MEMLOCK, limit.min(hard), hard)?;
+    for (limit, refusal) in [(page_size(), ENOMEM), (0, EPERM)] {
+        allow_locked(limit)?;
         check!(segment.lock() == Err(refusal), "limit {limit}");
         check!(segment.mode() == Ok(0o600));
     }

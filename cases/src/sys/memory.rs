@@ -110,6 +110,30 @@ impl Memory {
         answer(unsafe { libc::mprotect(self.pointer(), self.length, protection) }).map(drop)
     }
 
+    /// `mremap` to `length` bytes; where it lies now. `address` counts with
+    /// `MREMAP_FIXED` only.
+    pub fn remap(self, length: usize, flags: c_int, address: usize) -> Result<Self> {
+        let to = with_exposed_provenance_mut::<libc::c_void>(address);
+        // SAFETY: a case moves over nothing but what it mapped itself.
+        let at = answer(unsafe { libc::mremap(self.pointer(), self.length, length, flags, to) })?;
+        Ok(Self {
+            address: at.expose_provenance(),
+            length,
+        })
+    }
+
+    /// `msync`.
+    pub fn sync(self, flags: c_int) -> Result<()> {
+        // SAFETY: follows no pointer of ours.
+        answer(unsafe { libc::msync(self.pointer(), self.length, flags) }).map(drop)
+    }
+
+    /// `mlock`.
+    pub fn lock(self) -> Result<()> {
+        // SAFETY: follows no pointer of ours.
+        answer(unsafe { libc::mlock(self.pointer(), self.length) }).map(drop)
+    }
+
     /// `mincore`: which of its pages are in memory.
     pub fn resident(self) -> Result<Vec<bool>> {
         let mut pages = vec![0_u8; self.length.div_ceil(page_size())];
