@@ -9,7 +9,7 @@ use crate::sys::unique_key;
 /// The cases of this module.
 pub const CASES: &[Case] = &[
     key_leads_every_process_to_one_object,
-    key_survives_its_maker,
+    key_survives_its_creator,
     private_key_always_makes_a_new_object,
     kinds_have_keys_of_their_own,
     exclusive_creation_of_a_used_key_is_refused,
@@ -43,7 +43,7 @@ fn key_leads_every_process_to_one_object() -> Verdict {
 
 /// An object is no property of the process that made it: it and its key are there when that is gone.
 #[case(SYSVIPC_7, "DESCRIPTION", settles = ["A27"])]
-fn key_survives_its_maker() -> Verdict {
+fn key_survives_its_creator() -> Verdict {
     for kind in Kind::ALL {
         let key = unique_key();
         Child::spawn(|| {
@@ -80,10 +80,7 @@ fn kinds_have_keys_of_their_own() -> Verdict {
     let key = unique_key();
     for kind in Kind::ALL {
         check!(kind.find(key) == Err(ENOENT), "{kind:?}");
-        check!(
-            kind.create(key, 0o600).map(|object| object.kind) == Ok(kind),
-            "{kind:?}"
-        );
+        check!(kind.create(key, 0o600).map(|object| object.kind) == Ok(kind), "{kind:?}");
     }
     Kind::Sem.find(key)?.remove()?;
     check!(Kind::Msg.find(key).map(drop) == Ok(()));
@@ -117,9 +114,7 @@ fn exclusive_creation_succeeds_for_one_process() -> Verdict {
             }
             Ok(())
         };
-        let all = (0..4)
-            .map(|_| Child::spawn(create))
-            .collect::<Verdict<Vec<_>>>()?;
+        let all = (0..4).map(|_| Child::spawn(create)).collect::<Verdict<Vec<_>>>()?;
         start.open();
         all.into_iter().try_for_each(Child::join)?;
         check!(made.get() == 1, "{kind:?}");
@@ -163,10 +158,7 @@ fn old_identifier_never_leads_to_a_later_object() -> Verdict {
         for round in 0..100 {
             let new = kind.private(0o600)?;
             let stale = old.stat().map(drop);
-            check!(
-                matches!(stale, Err(EINVAL | EIDRM)),
-                "{kind:?}, round {round}: {stale:?}"
-            );
+            check!(matches!(stale, Err(EINVAL | EIDRM)), "{kind:?}, round {round}: {stale:?}");
             new.remove()?;
         }
     }

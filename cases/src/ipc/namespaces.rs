@@ -59,29 +59,13 @@ fn one_key_stands_for_an_object_in_each_namespace() -> Verdict {
 /// The limits of System V objects are those of the reader's namespace: what one sets the other does not see.
 #[case(IPC_NAMESPACES_7, "DESCRIPTION", needs = [Need::Sysctl("kernel/msgmax"), Need::CanUnshare(Namespaces::IPC)])]
 fn limits_belong_to_the_namespace() -> Verdict {
-    let names = [
-        "msgmax",
-        "msgmnb",
-        "msgmni",
-        "shmall",
-        "shmmax",
-        "shmmni",
-        "shm_rmid_forced",
-        "sem",
-    ]
-    .map(|name| format!("kernel/{name}"));
+    let names =
+        ["msgmax", "msgmnb", "msgmni", "shmall", "shmmax", "shmmni", "shm_rmid_forced", "sem"]
+            .map(|name| format!("kernel/{name}"));
     for name in &names {
         let before = numbers(name)?;
-        let other = if before.len() == 1 {
-            vec![1 + before[0] % 2]
-        } else {
-            vec![11, 22, 3, 2]
-        };
-        let other = if name.ends_with("forced") {
-            vec![1 - before[0]]
-        } else {
-            other
-        };
+        let other = if before.len() == 1 { vec![1 + before[0] % 2] } else { vec![11, 22, 3, 2] };
+        let other = if name.ends_with("forced") { vec![1 - before[0]] } else { other };
         Child::spawn(|| {
             unshare(CloneFlags::CLONE_NEWIPC)?;
             let text: Vec<_> = other.iter().map(u64::to_string).collect();
@@ -97,19 +81,13 @@ fn limits_belong_to_the_namespace() -> Verdict {
 
 const LISTS: Facility = Facility {
     name: "/proc/sysvipc",
-    probe: || {
-        std::fs::metadata("/proc/sysvipc/shm")
-            .map(drop)
-            .map_err(|_| ENOENT)
-    },
+    probe: || std::fs::metadata("/proc/sysvipc/shm").map(drop).map_err(|_| ENOENT),
 };
 
 /// Key and identifier of every object that /proc/sysvipc lists.
 fn listed(kind: Kind) -> Verdict<Vec<(i32, i32)>> {
-    let text = std::fs::read_to_string(format!(
-        "/proc/sysvipc/{}",
-        format!("{kind:?}").to_lowercase()
-    ))?;
+    let text =
+        std::fs::read_to_string(format!("/proc/sysvipc/{}", format!("{kind:?}").to_lowercase()))?;
     let number = |word: Option<&str>| word.and_then(|word| word.parse().ok()).unwrap_or(-1);
     let objects = text.lines().skip(1).map(|line| {
         let mut words = line.split_ascii_whitespace();

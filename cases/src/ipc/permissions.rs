@@ -1,4 +1,4 @@
-//! Owners, makers and permissions of System V objects of all three kinds.
+//! Owners, creators and permissions of System V objects of all three kinds.
 
 use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, setresgid, setresuid};
 
@@ -8,21 +8,21 @@ use crate::sys::unique_key;
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[
-    object_notes_its_maker_and_mode,
-    set_changes_nine_bits_and_never_the_maker,
+    object_notes_its_creator_and_mode,
+    set_changes_nine_bits_and_never_the_creator,
     missing_permission_refuses_to_open,
     missing_permission_refuses_to_look,
     owner_is_judged_by_the_owners_bits_alone,
     each_class_of_users_has_bits_of_its_own,
     owner_removes_what_no_one_may_read,
     stranger_neither_changes_nor_removes,
-    maker_keeps_control_of_what_is_given_away,
-    maker_and_owner_share_the_owners_bits,
+    creator_keeps_control_of_what_is_given_away,
+    creator_and_owner_share_the_owners_bits,
     cap_ipc_owner_passes_every_permission,
     cap_sys_admin_removes_what_is_not_its_own,
 ];
 
-const MAKER: u32 = 4321;
+const CREATOR: u32 = 4321;
 const OWNER: u32 = 4322;
 const STRANGER: u32 = 4323;
 
@@ -45,45 +45,32 @@ fn opened(kind: Kind, key: libc::key_t) -> [nix::Result<()>; 3] {
 
 /// A new object notes its key, the user and group that made it as its owner too, and its mode whole, whatever the umask.
 #[case(SHMGET_2, "DESCRIPTION", settles = ["B26", "msgctl.2 msg_perm", "semctl.2 sem_perm", "shmctl.2 shm_perm"], also = [(MSGGET_2, "DESCRIPTION"), (SEMGET_2, "DESCRIPTION")])]
-fn object_notes_its_maker_and_mode() -> Verdict {
+fn object_notes_its_creator_and_mode() -> Verdict {
     let (user, group) = (geteuid().as_raw(), getegid().as_raw());
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_retain(0o077));
     for kind in Kind::ALL {
         let key = unique_key();
-        let noted = Permissions {
-            key,
-            user,
-            group,
-            maker: user,
-            maker_group: group,
-            mode: 0o757,
-        };
+        let noted =
+            Permissions { key, user, group, creator: user, creator_group: group, mode: 0o757 };
         check!(kind.create(key, 0o757)?.stat() == Ok(noted), "{kind:?}");
     }
     Ok(())
 }
 
-/// IPC_SET changes the nine bits of the mode, and no other bit and neither maker nor key.
+/// IPC_SET changes the nine bits of the mode, and no other bit and neither creator nor key.
 #[case(SHMCTL_2, "DESCRIPTION", also = [(MSGCTL_2, "DESCRIPTION"), (SEMCTL_2, "DESCRIPTION")])]
-fn set_changes_nine_bits_and_never_the_maker() -> Verdict {
+fn set_changes_nine_bits_and_never_the_creator() -> Verdict {
     for kind in Kind::ALL {
         let object = kind.create(unique_key(), 0o600)?;
         let before = object.stat()?;
         let wish = Permissions {
-            maker: before.maker + 1,
-            maker_group: before.maker_group + 1,
+            creator: before.creator + 1,
+            creator_group: before.creator_group + 1,
             mode: 0o7644,
             ..before
         };
         check!(object.set(wish) == Ok(()), "{kind:?}");
-        check!(
-            object.stat()
-                == Ok(Permissions {
-                    mode: 0o644,
-                    ..before
-                }),
-            "{kind:?}"
-        );
+        check!(object.stat() == Ok(Permissions { mode: 0o644, ..before }), "{kind:?}");
     }
     Ok(())
 }
@@ -114,10 +101,7 @@ fn missing_permission_refuses_to_look() -> Verdict {
         check!(kind.private(0o200)?.stat() == Err(EACCES), "{kind:?}");
         check!(kind.private(0o377)?.stat() == Err(EACCES), "{kind:?}");
         check!(
-            kind.private(0o400)?
-                .stat()
-                .map(|permissions| permissions.mode)
-                == Ok(0o400),
+            kind.private(0o400)?.stat().map(|permissions| permissions.mode) == Ok(0o400),
             "{kind:?}"
         );
     }
@@ -139,24 +123,21 @@ fn owner_is_judged_by_the_owners_bits_alone() -> Verdict {
 #[case(SHMCTL_2, "DESCRIPTION", settles = ["B26"], also = [(MSGCTL_2, "DESCRIPTION"), (SEMCTL_2, "DESCRIPTION")], needs = [Need::OtherUsers])]
 fn each_class_of_users_has_bits_of_its_own() -> Verdict {
     const NO: nix::Result<()> = Err(EACCES);
-    let (keys, group) = (Kind::ALL.map(|kind| (kind, unique_key())), MAKER);
-    act_as(MAKER, group, || {
+    let (keys, group) = (Kind::ALL.map(|kind| (kind, unique_key())), CREATOR);
+    act_as(CREATOR, group, || {
         for (kind, key) in keys {
             kind.create(key, 0o642)?;
         }
         Ok(())
     })?;
     for (user, group, answers) in [
-        (MAKER, STRANGER, [Ok(()), Ok(()), Ok(())]),
+        (CREATOR, STRANGER, [Ok(()), Ok(()), Ok(())]),
         (STRANGER, group, [Ok(()), NO, NO]),
         (STRANGER, STRANGER, [NO, Ok(()), NO]),
     ] {
         act_as(user, group, || {
             for (kind, key) in keys {
-                check!(
-                    opened(kind, key) == answers,
-                    "{kind:?} for user {user} of group {group}"
-                );
+                check!(opened(kind, key) == answers, "{kind:?} for user {user} of group {group}");
             }
             Ok(())
         })?;
@@ -171,39 +152,18 @@ fn owner_removes_what_no_one_may_read() -> Verdict {
         let key = unique_key();
         let object = kind.create(key, 0o600)?;
         let permissions = object.stat()?;
-        check!(
-            object.set(Permissions {
-                mode: 0,
-                ..permissions
-            }) == Ok(()),
-            "{kind:?}"
-        );
+        check!(object.set(Permissions { mode: 0, ..permissions }) == Ok(()), "{kind:?}");
         check!(object.stat() == Err(EACCES), "{kind:?}");
-        check!(
-            object.set(Permissions {
-                mode: 0o400,
-                ..permissions
-            }) == Ok(()),
-            "{kind:?}"
-        );
-        check!(
-            object.stat().map(|permissions| permissions.mode) == Ok(0o400),
-            "{kind:?}"
-        );
-        check!(
-            object.set(Permissions {
-                mode: 0,
-                ..permissions
-            }) == Ok(()),
-            "{kind:?}"
-        );
+        check!(object.set(Permissions { mode: 0o400, ..permissions }) == Ok(()), "{kind:?}");
+        check!(object.stat().map(|permissions| permissions.mode) == Ok(0o400), "{kind:?}");
+        check!(object.set(Permissions { mode: 0, ..permissions }) == Ok(()), "{kind:?}");
         check!(object.remove() == Ok(()), "{kind:?}");
         check!(kind.find(key) == Err(ENOENT), "{kind:?}");
     }
     Ok(())
 }
 
-/// Who is neither owner nor maker may not change or remove an object, whatever its mode grants.
+/// Who is neither owner nor creator may not change or remove an object, whatever its mode grants.
 #[case(SHMCTL_2, "ERRORS", settles = ["B26", "msgctl.2 EPERM 1", "semctl.2 EPERM", "shmctl.2 EPERM"], also = [(MSGCTL_2, "ERRORS"), (SEMCTL_2, "ERRORS")], needs = [Need::OtherUsers])]
 fn stranger_neither_changes_nor_removes() -> Verdict {
     for kind in Kind::ALL {
@@ -212,10 +172,7 @@ fn stranger_neither_changes_nor_removes() -> Verdict {
         act_as(STRANGER, STRANGER, || {
             check!(object.stat() == Ok(permissions), "{kind:?}");
             check!(
-                object.set(Permissions {
-                    user: STRANGER,
-                    ..permissions
-                }) == Err(EPERM),
+                object.set(Permissions { user: STRANGER, ..permissions }) == Err(EPERM),
                 "{kind:?}"
             );
             check!(object.remove() == Err(EPERM), "{kind:?}");
@@ -226,34 +183,31 @@ fn stranger_neither_changes_nor_removes() -> Verdict {
     Ok(())
 }
 
-/// An object given away stays its maker's too: the maker and the new owner may change and remove it.
-#[case(SHMCTL_2, "DESCRIPTION", settles = ["B26", "msgctl.2 IPC_SET", "semctl.2 IPC_SET", "shmctl.2 IPC_SET"], also = [(MSGCTL_2, "DESCRIPTION"), (SEMCTL_2, "DESCRIPTION")], needs = [Need::OtherUsers])]
-fn maker_keeps_control_of_what_is_given_away() -> Verdict {
+/// An object given away stays its creator's too: the creator and the new owner may change and remove it.
+#[case(SHMCTL_2, "DESCRIPTION", settles = ["B26", "shmctl.2 IPC_SET"], also = [(MSGCTL_2, "DESCRIPTION"), (SEMCTL_2, "DESCRIPTION")], needs = [Need::OtherUsers])]
+fn creator_keeps_control_of_what_is_given_away() -> Verdict {
     for kind in Kind::ALL {
         let (key, other_key) = (unique_key(), unique_key());
-        act_as(MAKER, MAKER, || {
+        act_as(CREATOR, CREATOR, || {
             for key in [key, other_key] {
                 let object = kind.create(key, 0o600)?;
-                let made = object.stat()?;
-                let given = Permissions {
-                    user: OWNER,
-                    group: OWNER,
-                    ..made
-                };
+                let given = Permissions { user: OWNER, group: OWNER, ..object.stat()? };
                 check!(object.set(given) == Ok(()), "{kind:?}");
             }
             Ok(())
         })?;
         act_as(OWNER, STRANGER, || {
-            let object = kind.get(key, 0o600)?;
-            let permissions = object.stat()?;
-            check!(
-                object.set(Permissions {
-                    mode: 0o660,
-                    ..permissions
-                }) == Ok(()),
-                "{kind:?}"
-            );
+            let object = kind.find(key)?;
+            let given = Permissions {
+                key,
+                user: OWNER,
+                group: OWNER,
+                creator: CREATOR,
+                creator_group: CREATOR,
+                mode: 0o600,
+            };
+            check!(object.stat() == Ok(given), "{kind:?}");
+            check!(object.set(Permissions { mode: 0o660, ..given }) == Ok(()), "{kind:?}");
             check!(object.remove() == Ok(()), "{kind:?}");
             Ok(())
         })?;
@@ -262,7 +216,7 @@ fn maker_keeps_control_of_what_is_given_away() -> Verdict {
             check!(kind.find(other_key)?.remove() == Err(EPERM), "{kind:?}");
             Ok(())
         })?;
-        act_as(MAKER, STRANGER, || {
+        act_as(CREATOR, STRANGER, || {
             check!(kind.find(other_key)?.remove() == Ok(()), "{kind:?}");
             Ok(())
         })?;
@@ -270,20 +224,16 @@ fn maker_keeps_control_of_what_is_given_away() -> Verdict {
     Ok(())
 }
 
-/// The owner's bits of an object given away are for its maker as for its new owner, and for no one else.
+/// The owner's bits of an object given away are for its creator as for its new owner, and for no one else.
 #[case(SHMCTL_2, "DESCRIPTION", settles = ["B26"], also = [(MSGCTL_2, "DESCRIPTION"), (SEMCTL_2, "DESCRIPTION")], needs = [Need::OtherUsers])]
-fn maker_and_owner_share_the_owners_bits() -> Verdict {
+fn creator_and_owner_share_the_owners_bits() -> Verdict {
     for kind in Kind::ALL {
         let key = unique_key();
-        act_as(MAKER, MAKER, || {
+        act_as(CREATOR, CREATOR, || {
             let object = kind.create(key, 0o600)?;
-            Ok(object.set(Permissions {
-                user: OWNER,
-                group: OWNER,
-                ..object.stat()?
-            })?)
+            Ok(object.set(Permissions { user: OWNER, group: OWNER, ..object.stat()? })?)
         })?;
-        for (user, answer) in [(MAKER, Ok(())), (OWNER, Ok(())), (STRANGER, Err(EACCES))] {
+        for (user, answer) in [(CREATOR, Ok(())), (OWNER, Ok(())), (STRANGER, Err(EACCES))] {
             act_as(user, user, || {
                 check!(opened(kind, key) == [answer; 3], "{kind:?} for user {user}");
                 Ok(())
@@ -300,10 +250,7 @@ fn cap_ipc_owner_passes_every_permission() -> Verdict {
         let key = unique_key();
         let object = kind.create(key, 0)?;
         check!(opened(kind, key) == [Ok(()); 3], "{kind:?}");
-        check!(
-            object.stat().map(|permissions| permissions.mode) == Ok(0),
-            "{kind:?}"
-        );
+        check!(object.stat().map(|permissions| permissions.mode) == Ok(0), "{kind:?}");
     }
     Ok(())
 }
@@ -313,24 +260,15 @@ fn cap_ipc_owner_passes_every_permission() -> Verdict {
 fn cap_sys_admin_removes_what_is_not_its_own() -> Verdict {
     for kind in Kind::ALL {
         let key = unique_key();
-        act_as(MAKER, MAKER, || {
+        act_as(CREATOR, CREATOR, || {
             kind.create(key, 0o600)?;
             Ok(())
         })?;
         let object = kind.find(key)?;
         let permissions = object.stat()?;
-        check!(permissions.user == MAKER, "{kind:?}");
-        check!(
-            object.set(Permissions {
-                mode: 0o640,
-                ..permissions
-            }) == Ok(()),
-            "{kind:?}"
-        );
-        check!(
-            object.stat().map(|permissions| permissions.mode) == Ok(0o640),
-            "{kind:?}"
-        );
+        check!(permissions.user == CREATOR, "{kind:?}");
+        check!(object.set(Permissions { mode: 0o640, ..permissions }) == Ok(()), "{kind:?}");
+        check!(object.stat().map(|permissions| permissions.mode) == Ok(0o640), "{kind:?}");
         check!(object.remove() == Ok(()), "{kind:?}");
         check!(kind.find(key) == Err(ENOENT), "{kind:?}");
     }

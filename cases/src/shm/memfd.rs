@@ -37,12 +37,7 @@ const F_SEAL_EXEC: SealFlag = SealFlag::from_bits_retain(0x20);
 
 const EXECUTE_SEAL: Facility = Facility {
     name: "F_SEAL_EXEC",
-    probe: || {
-        seal(
-            &memfd_create("probe", MFdFlags::MFD_ALLOW_SEALING)?,
-            F_SEAL_EXEC,
-        )
-    },
+    probe: || seal(&memfd_create("probe", MFdFlags::MFD_ALLOW_SEALING)?, F_SEAL_EXEC),
 };
 
 /// A new memory file is empty and for reading and writing, and a child that inherits its descriptor shares its memory.
@@ -77,11 +72,7 @@ fn files_of_one_name_are_apart() -> Verdict {
     check!(fcntl(&one, FcntlArg::F_GETFD) == Ok(libc::FD_CLOEXEC));
     check!(fcntl(&two, FcntlArg::F_GETFD) == Ok(0));
     let link = std::fs::read_link(format!("/proc/self/fd/{}", one.as_raw_fd()))?;
-    check!(
-        link.to_string_lossy().starts_with("/memfd:twin"),
-        "{}",
-        link.display()
-    );
+    check!(link.to_string_lossy().starts_with("/memfd:twin"), "{}", link.display());
     Ok(())
 }
 
@@ -103,20 +94,13 @@ fn name_has_at_most_249_bytes() -> Verdict {
 fn each_seal_refuses_its_own_operation() -> Verdict {
     let refused = |sealed: bool| if sealed { Err(EPERM) } else { Ok(()) };
     let page = page_size() as i64;
-    for which in [
-        SealFlag::F_SEAL_SHRINK,
-        SealFlag::F_SEAL_GROW,
-        SealFlag::F_SEAL_WRITE,
-    ] {
+    for which in [SealFlag::F_SEAL_SHRINK, SealFlag::F_SEAL_GROW, SealFlag::F_SEAL_WRITE] {
         let file = memory_file(2 * page_size())?;
         seal(&file, which)?;
         Child::spawn(|| {
             let write = refused(which == SealFlag::F_SEAL_WRITE);
             check!(pwrite(&file, b"x", 0).map(drop) == write, "{which:?}");
-            check!(
-                Memory::shared(&file, page_size()).map(drop) == write,
-                "{which:?}"
-            );
+            check!(Memory::shared(&file, page_size()).map(drop) == write, "{which:?}");
             check!(
                 ftruncate(&file, page) == refused(which == SealFlag::F_SEAL_SHRINK),
                 "{which:?}"
@@ -188,16 +172,8 @@ fn future_write_seal_spares_the_old_mapping() -> Verdict {
     let old = Memory::shared(&file, page_size())?;
     check!(seal(&file, SealFlag::F_SEAL_FUTURE_WRITE) == Ok(()));
     Child::spawn(|| {
-        let map = |protection| {
-            Memory::map(
-                0,
-                page_size(),
-                protection,
-                MAP_SHARED,
-                Some(file.as_fd()),
-                0,
-            )
-        };
+        let map =
+            |protection| Memory::map(0, page_size(), protection, MAP_SHARED, Some(file.as_fd()), 0);
         check!(pwrite(&file, b"x", 0) == Err(EPERM));
         check!(map(READ_WRITE) == Err(EPERM));
         let readonly = map(PROT_READ)?;

@@ -125,14 +125,7 @@ fn private_file_mapping_never_reaches_the_file() -> Verdict {
     let file = memory_file(page_size())?;
     pwrite(&file, b"old", 0)?;
     let shared = Memory::shared(&file, page_size())?;
-    let private = Memory::map(
-        0,
-        page_size(),
-        READ_WRITE,
-        MAP_PRIVATE,
-        Some(file.as_fd()),
-        0,
-    )?;
+    let private = Memory::map(0, page_size(), READ_WRITE, MAP_PRIVATE, Some(file.as_fd()), 0)?;
     check!(private.get(0) == b'o');
     private.set(0, b'n');
     check!(private.get(0) == b'n');
@@ -171,34 +164,15 @@ fn page_beyond_the_file_is_sigbus() -> Verdict {
 /// A page is not stored to without PROT_WRITE, and not even loaded from with PROT_NONE: SIGSEGV.
 #[case(MMAP_2, "DESCRIPTION", settles = ["mmap.2 PROT_NONE", "mmap.2 PROT_READ", "mmap.2 PROT_WRITE"])]
 fn refused_access_is_sigsegv() -> Verdict {
-    let map = |protection| {
-        Memory::map(
-            0,
-            page_size(),
-            protection,
-            MAP_SHARED | MAP_ANONYMOUS,
-            None,
-            0,
-        )
-    };
-    for (protection, may_load, may_store) in [
-        (READ_WRITE, true, true),
-        (PROT_READ, true, false),
-        (PROT_NONE, false, false),
-    ] {
+    let map =
+        |protection| Memory::map(0, page_size(), protection, MAP_SHARED | MAP_ANONYMOUS, None, 0);
+    for (protection, may_load, may_store) in
+        [(READ_WRITE, true, true), (PROT_READ, true, false), (PROT_NONE, false, false)]
+    {
         let memory = map(protection)?;
-        let (no_load, no_store) = (
-            (!may_load).then_some(SIGSEGV),
-            (!may_store).then_some(SIGSEGV),
-        );
-        check!(
-            signal_of(|| memory.touch(0))? == no_load,
-            "protection {protection}"
-        );
-        check!(
-            signal_of(|| memory.set(0, 1))? == no_store,
-            "protection {protection}"
-        );
+        let (no_load, no_store) = ((!may_load).then_some(SIGSEGV), (!may_store).then_some(SIGSEGV));
+        check!(signal_of(|| memory.touch(0))? == no_load, "protection {protection}");
+        check!(signal_of(|| memory.set(0, 1))? == no_store, "protection {protection}");
     }
     Ok(())
 }
@@ -274,21 +248,10 @@ fn unknown_flag_is_refused_when_validated() -> Verdict {
 fn obsolete_flags_are_ignored() -> Verdict {
     let file = memory_file(page_size())?;
     for flag in [MAP_DENYWRITE, MAP_EXECUTABLE, MAP_FILE, MAP_STACK] {
-        let map = |kind| {
-            Memory::map(
-                0,
-                page_size(),
-                READ_WRITE,
-                kind | flag,
-                Some(file.as_fd()),
-                0,
-            )
-        };
+        let map =
+            |kind| Memory::map(0, page_size(), READ_WRITE, kind | flag, Some(file.as_fd()), 0);
         let (shared, private) = (map(MAP_SHARED)?, map(MAP_PRIVATE)?);
-        check!(
-            pwrite(&file, &[flag.count_ones() as u8], 0) == Ok(1),
-            "flag {flag:#x}"
-        );
+        check!(pwrite(&file, &[flag.count_ones() as u8], 0) == Ok(1), "flag {flag:#x}");
         check!(shared.get(0) == flag.count_ones() as u8, "flag {flag:#x}");
         private.set(0, 7);
         check!(shared.get(0) != 7, "flag {flag:#x}");
@@ -327,10 +290,7 @@ fn mapping_needs_a_descriptor_opened_for_it() -> Verdict {
 #[case(MREMAP_2, "DESCRIPTION", settles = ["mremap.2 MREMAP_MAYMOVE", "mremap.2 ENOMEM"])]
 fn mapping_without_room_grows_only_if_it_may_move() -> Verdict {
     let both = Memory::anonymous(2 * page_size(), MAP_PRIVATE)?;
-    let (small, neighbour) = (
-        both.part(0..page_size()),
-        both.part(page_size()..both.length),
-    );
+    let (small, neighbour) = (both.part(0..page_size()), both.part(page_size()..both.length));
     neighbour.protect(PROT_READ)?;
     small.set(1, 1);
     check!(small.remap(2 * page_size(), 0, 0) == Err(ENOMEM));
@@ -370,8 +330,7 @@ const DONT_UNMAP: Facility = Facility {
     name: "MREMAP_DONTUNMAP",
     probe: || {
         let page = Memory::anonymous(page_size(), MAP_PRIVATE)?;
-        page.remap(page_size(), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0)
-            .map(drop)
+        page.remap(page_size(), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0).map(drop)
     },
 };
 

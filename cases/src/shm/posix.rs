@@ -99,9 +99,7 @@ fn exclusive_creation_succeeds_for_one_process() -> Verdict {
         }
         Ok(())
     };
-    let all = (0..4)
-        .map(|_| Child::spawn(create))
-        .collect::<Verdict<Vec<_>>>()?;
+    let all = (0..4).map(|_| Child::spawn(create)).collect::<Verdict<Vec<_>>>()?;
     start.open();
     all.into_iter().try_for_each(Child::join)?;
     check!(made.get() == 1);
@@ -138,11 +136,7 @@ fn truncating_keeps_the_mode() -> Verdict {
     let name = own_name()?;
     let file = open(&name, NEW, 0o600)?;
     write(&file, b"old")?;
-    let again = open(
-        &name,
-        OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_TRUNC,
-        0o640,
-    )?;
+    let again = open(&name, OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_TRUNC, 0o640)?;
     check!(fstat(&file)?.st_size == 0);
     check!(fstat(&again)?.st_ino == fstat(&file)?.st_ino);
     check!(fstat(&file)?.st_mode & 0o7777 == 0o600);
@@ -155,16 +149,8 @@ fn readonly_object_is_not_mapped_for_writing() -> Verdict {
     let name = own_name()?;
     ftruncate(open(&name, NEW, 0o600)?, page_size() as i64)?;
     let file = open(&name, OFlag::O_RDONLY, 0)?;
-    let map = |protection| {
-        Memory::map(
-            0,
-            page_size(),
-            protection,
-            MAP_SHARED,
-            Some(file.as_fd()),
-            0,
-        )
-    };
+    let map =
+        |protection| Memory::map(0, page_size(), protection, MAP_SHARED, Some(file.as_fd()), 0);
     check!(map(READ_WRITE) == Err(EACCES));
     let readonly = map(PROT_READ)?;
     check!(readonly.is_zero());

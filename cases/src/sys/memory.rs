@@ -49,10 +49,7 @@ impl Memory {
         let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
         // SAFETY: a case maps over nothing but what it mapped itself.
         let at = answer(unsafe { libc::mmap(address, length, protection, flags, fd, offset) })?;
-        Ok(Self {
-            address: at.expose_provenance(),
-            length,
-        })
+        Ok(Self { address: at.expose_provenance(), length })
     }
 
     /// A new mapping of no file, to load from and store to. `flags` is
@@ -67,11 +64,13 @@ impl Memory {
         Self::map(0, length, READ_WRITE, libc::MAP_SHARED, Some(fd.as_fd()), 0)
     }
 
-    /// Addresses at which nothing is mapped; no other thread may map meanwhile.
+    /// Addresses at which nothing is mapped, with room around them, so that
+    /// the kernel would not choose them by itself; no other thread may map
+    /// meanwhile. `length` is a multiple of the page size.
     pub fn free(length: usize) -> Result<Self> {
-        let memory = Self::anonymous(length, libc::MAP_PRIVATE)?;
+        let memory = Self::anonymous(3 * length, libc::MAP_PRIVATE)?;
         memory.unmap()?;
-        Ok(memory)
+        Ok(memory.part(length..2 * length))
     }
 
     /// A zeroed buffer whose first byte behind the end cannot be accessed.
@@ -88,14 +87,8 @@ impl Memory {
     /// When it is not within.
     #[must_use]
     pub fn part(self, bytes: Range<usize>) -> Self {
-        assert!(
-            bytes.start <= bytes.end && bytes.end <= self.length,
-            "{bytes:?} of {self:?}"
-        );
-        Self {
-            address: self.address + bytes.start,
-            length: bytes.len(),
-        }
+        assert!(bytes.start <= bytes.end && bytes.end <= self.length, "{bytes:?} of {self:?}");
+        Self { address: self.address + bytes.start, length: bytes.len() }
     }
 
     /// `munmap`.
@@ -116,10 +109,7 @@ impl Memory {
         let to = with_exposed_provenance_mut::<libc::c_void>(address);
         // SAFETY: a case moves over nothing but what it mapped itself.
         let at = answer(unsafe { libc::mremap(self.pointer(), self.length, length, flags, to) })?;
-        Ok(Self {
-            address: at.expose_provenance(),
-            length,
-        })
+        Ok(Self { address: at.expose_provenance(), length })
     }
 
     /// `msync`.

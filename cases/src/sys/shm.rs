@@ -47,10 +47,7 @@ impl Segment {
     /// A new segment of `size` bytes under a key of its own; the key.
     pub fn keyed(size: usize) -> Result<(Self, libc::key_t)> {
         let key = unique_key();
-        Ok((
-            Self::open(key, size, libc::IPC_CREAT | libc::IPC_EXCL | 0o600)?,
-            key,
-        ))
+        Ok((Self::open(key, size, libc::IPC_CREAT | libc::IPC_EXCL | 0o600)?, key))
     }
 
     /// `shmat` where the kernel likes, to load from and store to.
@@ -65,10 +62,7 @@ impl Segment {
         let at = answer(unsafe { libc::shmat(self.id, wanted, flags) })?;
         // Without permission to read, the length stays unknown.
         let length = self.stat().map_or(0, |status| status.shm_segsz);
-        Ok(Attached(Memory {
-            address: at.expose_provenance(),
-            length,
-        }))
+        Ok(Attached(Memory { address: at.expose_provenance(), length }))
     }
 
     /// `IPC_STAT`.
@@ -221,10 +215,7 @@ pub fn detach(address: usize) -> Result<()> {
 
 /// A new memory file of `size` bytes that can be sealed.
 pub fn memory_file(size: usize) -> Verdict<OwnedFd> {
-    let file = memfd_create(
-        "ipcspec",
-        MFdFlags::MFD_ALLOW_SEALING | MFdFlags::MFD_CLOEXEC,
-    )?;
+    let file = memfd_create("ipcspec", MFdFlags::MFD_ALLOW_SEALING | MFdFlags::MFD_CLOEXEC)?;
     nix::unistd::ftruncate(&file, size as i64)?;
     Ok(file)
 }

@@ -37,10 +37,10 @@ pub struct Permissions {
     pub user: u32,
     /// Group that owns it.
     pub group: u32,
-    /// User that made it.
-    pub maker: u32,
-    /// Group of the user that made it.
-    pub maker_group: u32,
+    /// User that created it.
+    pub creator: u32,
+    /// Group that created it.
+    pub creator_group: u32,
     /// Nine bits of permissions, and what the kernel notes above them.
     pub mode: u32,
 }
@@ -96,11 +96,7 @@ impl Kind {
     }
 
     fn remove(self, id: i64) {
-        let _ = Object {
-            kind: self,
-            id: id as c_int,
-        }
-        .remove();
+        let _ = Object { kind: self, id: id as c_int }.remove();
     }
 }
 
@@ -115,8 +111,8 @@ impl Object {
             key: unsafe { std::ptr::from_ref(got).cast::<key_t>().read() },
             user: got.uid,
             group: got.gid,
-            maker: got.cuid,
-            maker_group: got.cgid,
+            creator: got.cuid,
+            creator_group: got.cgid,
             mode: got.mode.into(),
         })
     }
@@ -128,7 +124,7 @@ impl Object {
         let _ = self.control(libc::IPC_STAT, &mut status);
         let set = &mut status.permissions;
         (set.uid, set.gid) = (wanted.user, wanted.group);
-        (set.cuid, set.cgid) = (wanted.maker, wanted.maker_group);
+        (set.cuid, set.cgid) = (wanted.creator, wanted.creator_group);
         set.mode = wanted.mode as _;
         self.control(libc::IPC_SET, &mut status)
     }
