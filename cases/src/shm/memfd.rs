@@ -27,6 +27,7 @@ pub const CASES: &[Case] = &[
     file_without_leave_cannot_be_sealed,
     pipe_has_no_seals,
     execute_seal_fixes_a_program,
+    huge_file_can_be_sealed,
     unknown_seal_is_refused,
     unknown_flag_is_refused,
     file_without_a_free_descriptor_is_refused,
@@ -238,6 +239,24 @@ fn pipe_has_no_seals() -> Verdict {
     let (_r, w) = pipe()?;
     check!(seals(&w) == Err(EINVAL));
     check!(seal(&w, SealFlag::F_SEAL_WRITE) == Err(EINVAL));
+    Ok(())
+}
+
+const HUGE_FILES: Facility = Facility {
+    name: "MFD_HUGETLB",
+    probe: || memfd_create("probe", MFdFlags::MFD_HUGETLB).map(drop),
+};
+
+/// A memory file made with MFD_HUGETLB has huge pages for blocks, and can be sealed if that was asked for.
+#[case(MEMFD_CREATE_2, "DESCRIPTION", settles = ["memfd_create.2 MFD_HUGETLB"], needs = [Need::Facility(HUGE_FILES), Need::Cap(Cap::IpcLock)])]
+fn huge_file_can_be_sealed() -> Verdict {
+    let file = memfd_create("ipcspec", MFdFlags::MFD_HUGETLB | MFdFlags::MFD_ALLOW_SEALING)?;
+    let huge = fstat(&file)?.st_blksize;
+    check!(huge > page_size() as i64);
+    check!(ftruncate(&file, huge) == Ok(()));
+    check!(seals(&file) == Ok(SealFlag::empty()));
+    check!(seal(&file, SealFlag::F_SEAL_SHRINK) == Ok(()));
+    check!(ftruncate(&file, 0) == Err(EPERM));
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::unix::fs::PermissionsExt;
 
 use libc::{PROT_READ, SHM_EXEC, SHM_RDONLY, SHM_REMAP, SHM_RND};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::execv;
@@ -52,6 +53,7 @@ pub const CASES: &[Case] = &[
     pages_beyond_shmall_are_refused,
     segment_of_no_bytes_is_refused,
     size_beyond_the_segment_is_refused,
+    huge_pages_without_privilege_are_refused,
     unaligned_address_is_refused,
     remap_without_an_address_is_refused,
     identifier_never_given_is_refused,
@@ -631,6 +633,21 @@ refusals! {
 
     /// A segment is not found by a size beyond its own.
     ["shmget.2 EINVAL 2"] size_beyond_the_segment_is_refused => EINVAL: Segment::open(Segment::keyed(page_size())?.1, page_size() + 1, 0o600);
+}
+
+const HUGE_PAGES: Facility = Facility {
+    name: "huge pages",
+    probe: || memfd_create("probe", MFdFlags::MFD_HUGETLB).map(drop),
+};
+
+refusals! {
+    SHMGET_2, "ERRORS", needs = [Need::Facility(HUGE_PAGES), Need::Unprivileged];
+
+    /// Without CAP_IPC_LOCK, and outside hugetlb_shm_group, no segment has huge pages.
+    ["shmget.2 EPERM"] huge_pages_without_privilege_are_refused => EPERM: {
+        allow_locked(0)?;
+        Segment::open(libc::IPC_PRIVATE, page_size(), libc::SHM_HUGETLB | 0o600)
+    };
 }
 
 refusals! {
