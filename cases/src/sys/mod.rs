@@ -14,6 +14,7 @@ pub mod shm;
 pub mod signals;
 pub mod sockets;
 pub mod sysctl;
+pub mod sysv;
 pub mod terminal;
 
 use ipcspec_harness::{Verdict, remember, worker_id};
