@@ -80,20 +80,14 @@ const STANDARD: [(Signal, Default); 31] = [
 
 /// The signals with this default action.
 fn that(action: Default) -> impl Iterator<Item = Signal> {
-    STANDARD
-        .iter()
-        .filter(move |row| row.1 == action)
-        .map(|row| row.0)
+    STANDARD.iter().filter(move |row| row.1 == action).map(|row| row.0)
 }
 
 /// The numbers from 1 to SIGRTMAX are signals, each with the default action at first, and no other number is.
 #[case(SIGNAL_7, "Signal numbering for standard signals", settles = ["A29"], also = [(SIGNAL_7, "Real-time signals"), (KILL_2, "ERRORS")])]
 fn numbers_1_to_sigrtmax_are_signals() -> Verdict {
     for signal in Sig::all() {
-        check!(
-            disposition(signal) == Ok(Disposition::Default),
-            "{signal:?}"
-        );
+        check!(disposition(signal) == Ok(Disposition::Default), "{signal:?}");
     }
     for number in [-1, libc::SIGRTMAX() + 1] {
         check!(disposition(Sig(number)) == Err(EINVAL), "{number}");
@@ -153,10 +147,7 @@ fn core_signals_leave_an_image() -> Verdict {
         let child = idle()?;
         child.kill(signal)?;
         check!(child.wait()? == End::Dumped(signal as i32), "{signal}");
-        let images: Vec<_> = fs::read_dir(".")?
-            .flatten()
-            .map(|file| file.path())
-            .collect();
+        let images: Vec<_> = fs::read_dir(".")?.flatten().map(|file| file.path()).collect();
         check!(images.len() == 1, "{signal}: {images:?}");
         check!(fs::read(&images[0])?.starts_with(b"\x7fELF"), "{signal}");
         fs::remove_file(&images[0])?;
@@ -186,12 +177,8 @@ fn stop_signals_stop_until_sigcont() -> Verdict {
 /// A stopped process does not run, and after SIGCONT it goes on where it was.
 #[case(SIGNAL_7, "Signal dispositions", settles = ["A37"])]
 fn a_stopped_process_stands_still() -> Verdict {
-    let (count, other, asked, answered) = (
-        Counter::new()?,
-        Counter::new()?,
-        Latch::new()?,
-        Latch::new()?,
-    );
+    let (count, other, asked, answered) =
+        (Counter::new()?, Counter::new()?, Latch::new()?, Latch::new()?);
     let child = Child::spawn(|| {
         while !asked.is_open() {
             count.add(1);
@@ -265,14 +252,8 @@ fn every_other_signal_can_be_ignored() -> Verdict {
 #[case(SIGACTION_2, "ERRORS", settles = ["A41", "sigaction.2 EINVAL"], also = [(SIGNAL_7, "Standard signals")])]
 fn sigkill_and_sigstop_take_no_other_action() -> Verdict {
     for signal in [SIGKILL, SIGSTOP] {
-        check!(
-            Action::record().on(signal) == Err(EINVAL),
-            "catching {signal}"
-        );
-        check!(
-            Action::ignore().on(signal) == Err(EINVAL),
-            "ignoring {signal}"
-        );
+        check!(Action::record().on(signal) == Err(EINVAL), "catching {signal}");
+        check!(Action::ignore().on(signal) == Err(EINVAL), "ignoring {signal}");
         check!(disposition(signal) == Ok(Disposition::Default), "{signal}");
         let child = Child::spawn(move || {
             setpgid(getpid(), getpid())?;
@@ -297,10 +278,7 @@ fn sigkill_and_sigstop_are_never_blocked() -> Verdict {
     Action::record().mask(Signals::ALL).on(SIGUSR1)?;
     send(getpid(), SIGUSR1)?;
     for unblockable in [SIGKILL, SIGSTOP] {
-        check!(
-            !deliveries()[0].mask.has(unblockable),
-            "{unblockable} in sa_mask"
-        );
+        check!(!deliveries()[0].mask.has(unblockable), "{unblockable} in sa_mask");
     }
     let child = Child::spawn(|| {
         check!(block(Signals::ALL).is_ok());

@@ -38,7 +38,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Longer than any case may take.
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// A call that sleeps, what it sleeps in, and what lets it go on.
 struct Sleep {
@@ -56,12 +56,7 @@ fn slow_calls() -> Verdict<Vec<Sleep>> {
         enter: impl Fn() -> nix::Result<()> + 'static,
         release: impl Fn() -> Verdict + 'static,
     ) -> Sleep {
-        Sleep {
-            name,
-            calls,
-            enter: Box::new(enter),
-            release: Box::new(release),
-        }
+        Sleep { name, calls, enter: Box::new(enter), release: Box::new(release) }
     }
     let mut all = vec![];
 
@@ -82,9 +77,11 @@ fn slow_calls() -> Verdict<Vec<Sleep>> {
         let child = Child::spawn(move || over.wait()).map_err(|_| Errno::EAGAIN)?;
         waitpid(child.pid(), None).map(drop)
     };
-    all.push(sleep("wait for a child", WAIT, enter, move || {
-        Ok(over.open())
-    }));
+    let release = move || {
+        over.open();
+        Ok(())
+    };
+    all.push(sleep("wait for a child", WAIT, enter, release));
 
     mkfifo("fifo", Mode::S_IRWXU)?;
     let enter = || nix::fcntl::open("fifo", OFlag::O_RDONLY, Mode::empty()).map(drop);
@@ -102,25 +99,14 @@ fn slow_calls() -> Verdict<Vec<Sleep>> {
     all.push(sleep("recv", RECV, enter, release));
 
     let held = File::create("record")?;
-    let whole = libc::flock {
-        l_type: libc::F_WRLCK as i16,
-        l_whence: 0,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
+    let whole =
+        libc::flock { l_type: libc::F_WRLCK as i16, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
     fcntl(&held, FcntlArg::F_SETLK(&whole))?;
     let enter = move || {
-        let file = File::options()
-            .write(true)
-            .open("record")
-            .map_err(|_| Errno::EIO)?;
+        let file = File::options().write(true).open("record").map_err(|_| Errno::EIO)?;
         fcntl(&file, FcntlArg::F_SETLKW(&whole)).map(drop)
     };
-    let unlock = libc::flock {
-        l_type: libc::F_UNLCK as i16,
-        ..whole
-    };
+    let unlock = libc::flock { l_type: libc::F_UNLCK as i16, ..whole };
     let release = move || Ok(fcntl(&held, FcntlArg::F_SETLK(&unlock)).map(drop)?);
     all.push(sleep("F_SETLKW", FCNTL, enter, release));
 
@@ -129,21 +115,20 @@ fn slow_calls() -> Verdict<Vec<Sleep>> {
     let held = std::cell::RefCell::new(Some(held));
     let enter = || {
         let file = File::open("flock").map_err(|_| Errno::EIO)?;
-        Flock::lock(file, FlockArg::LockExclusive)
-            .map(drop)
-            .map_err(|error| error.1)
+        Flock::lock(file, FlockArg::LockExclusive).map(drop).map_err(|error| error.1)
     };
-    all.push(sleep("flock", FLOCK, enter, move || Ok(drop(held.take()))));
+    let release = move || {
+        drop(held.take());
+        Ok(())
+    };
+    all.push(sleep("flock", FLOCK, enter, release));
     Ok(all)
 }
 
 /// A slow call that a handler without SA_RESTART interrupts fails with EINTR.
 #[case(SIGNAL_7, "Interruption of system calls and library functions by signal handlers", settles = ["A42", "wait.2 EINTR"])]
 fn slow_calls_fail_with_eintr() -> Verdict {
-    for Sleep {
-        name, calls, enter, ..
-    } in slow_calls()?
-    {
+    for Sleep { name, calls, enter, .. } in slow_calls()? {
         let child = Child::spawn(|| {
             Action::record().on(SIGUSR1)?;
             check!(enter() == Err(EINTR), "{name}");
@@ -160,18 +145,10 @@ fn slow_calls_fail_with_eintr() -> Verdict {
 /// A slow call that a handler with SA_RESTART interrupts sleeps again when the handler has returned, and then succeeds.
 #[case(SIGNAL_7, "Interruption of system calls and library functions by signal handlers", settles = ["A42", "sigaction.2 SA_RESTART"], also = [(SIGACTION_2, "DESCRIPTION")])]
 fn slow_calls_go_on_after_sa_restart() -> Verdict {
-    for Sleep {
-        name,
-        calls,
-        enter,
-        release,
-    } in slow_calls()?
-    {
+    for Sleep { name, calls, enter, release } in slow_calls()? {
         let handled = Latch::new()?;
         let child = Child::spawn(|| {
-            Action::run(move |_| handled.open())
-                .flags(libc::SA_RESTART)
-                .on(SIGUSR1)?;
+            Action::run(move |_| handled.open()).flags(libc::SA_RESTART).on(SIGUSR1)?;
             check!(enter() == Ok(()), "{name}");
             Ok(())
         })?;
@@ -194,12 +171,7 @@ fn waiting_calls_fail_with_eintr_in_spite_of_sa_restart() -> Verdict {
     let (ours, _theirs) = UnixStream::pair()?;
     setsockopt(&ours, ReceiveTimeout, &TimeVal::new(3600, 0))?;
     let epoll = Epoll::new(EpollCreateFlags::empty())?;
-    let poll_pipe = || {
-        poll(
-            &mut [PollFd::new(r.as_fd(), PollFlags::POLLIN)],
-            PollTimeout::NONE,
-        )
-    };
+    let poll_pipe = || poll(&mut [PollFd::new(r.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE);
     let select_pipe = || {
         let mut readers = FdSet::new();
         readers.insert(r.as_fd());
@@ -240,10 +212,7 @@ fn an_interrupted_write_tells_what_it_moved() -> Verdict {
         let capacity = fcntl(&w, FcntlArg::F_GETPIPE_SZ)? as usize;
         let child = Child::spawn(|| {
             Action::record().flags(flags).on(SIGUSR1)?;
-            check!(
-                write(&w, &vec![0; 2 * capacity]) == Ok(capacity),
-                "sa_flags {flags:#x}"
-            );
+            check!(write(&w, &vec![0; 2 * capacity]) == Ok(capacity), "sa_flags {flags:#x}");
             Ok(())
         })?;
         child.blocked_in(WRITE)?;

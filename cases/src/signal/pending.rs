@@ -52,13 +52,7 @@ fn real_time_signals_queue_every_sender() -> Verdict {
     let mut sent = vec![];
     for value in 0..8 {
         let child = Child::spawn(|| Ok(queue(me, signal, value)?))?;
-        sent.push((
-            signal,
-            code::SI_QUEUE,
-            child.pid(),
-            Uid::current().as_raw(),
-            value,
-        ));
+        sent.push((signal, code::SI_QUEUE, child.pid(), Uid::current().as_raw(), value));
         child.join()?;
     }
     unblock(signal)?;

@@ -74,20 +74,11 @@ fn kill_of_a_group_reaches_its_members() -> Verdict {
             member.reaches(joined)?;
             send(Pid::from_raw(-group.as_raw()), SIGTERM)?;
         }
-        check!(
-            leader.wait()? == End::Killed(libc::SIGTERM),
-            "own group: {own}"
-        );
-        check!(
-            member.wait()? == End::Killed(libc::SIGTERM),
-            "own group: {own}"
-        );
+        check!(leader.wait()? == End::Killed(libc::SIGTERM), "own group: {own}");
+        check!(member.wait()? == End::Killed(libc::SIGTERM), "own group: {own}");
         // SIGTERM would be delivered before the higher number.
         outsider.kill(SIGPROF)?;
-        check!(
-            outsider.wait()? == End::Killed(libc::SIGPROF),
-            "own group: {own}"
-        );
+        check!(outsider.wait()? == End::Killed(libc::SIGPROF), "own group: {own}");
     }
     Ok(())
 }
@@ -158,24 +149,9 @@ fn a_forbidden_access_raises_sigsegv() -> Verdict {
     type Access = fn(usize);
     let (to_load, to_store): (Access, Access) = (|at| _ = load(at), |at| store(at, 1));
     let rows = [
-        (
-            "load from PROT_NONE",
-            Some(ProtFlags::PROT_NONE),
-            to_load,
-            code::SEGV_ACCERR,
-        ),
-        (
-            "store to PROT_NONE",
-            Some(ProtFlags::PROT_NONE),
-            to_store,
-            code::SEGV_ACCERR,
-        ),
-        (
-            "store to PROT_READ",
-            Some(ProtFlags::PROT_READ),
-            to_store,
-            code::SEGV_ACCERR,
-        ),
+        ("load from PROT_NONE", Some(ProtFlags::PROT_NONE), to_load, code::SEGV_ACCERR),
+        ("store to PROT_NONE", Some(ProtFlags::PROT_NONE), to_store, code::SEGV_ACCERR),
+        ("store to PROT_READ", Some(ProtFlags::PROT_READ), to_store, code::SEGV_ACCERR),
         ("load from nothing", None, to_load, code::SEGV_MAPERR),
         ("store to nothing", None, to_store, code::SEGV_MAPERR),
     ];
@@ -239,11 +215,9 @@ fn sigchld_tells_how_the_child_fared() -> Verdict {
     let next =
         || accept(SIGCHLD, Some(SOON)).map(|told| (told.pid, told.uid, told.code, told.status));
     let child = idle()?;
-    for (signal, wanted) in [
-        (SIGSTOP, code::CLD_STOPPED),
-        (SIGCONT, code::CLD_CONTINUED),
-        (SIGKILL, code::CLD_KILLED),
-    ] {
+    for (signal, wanted) in
+        [(SIGSTOP, code::CLD_STOPPED), (SIGCONT, code::CLD_CONTINUED), (SIGKILL, code::CLD_KILLED)]
+    {
         child.kill(signal)?;
         check!(next() == Ok((child.pid(), user, wanted, signal as i32)));
     }
@@ -289,11 +263,9 @@ fn nocldstop_leaves_only_the_end() -> Verdict {
 fn ignoring_sigchld_leaves_no_zombie() -> Verdict {
     let silent = libc::SA_NOCLDWAIT;
     let caught = Action::record().flags(silent | libc::SA_RESTART);
-    for (count, action) in [
-        (0, Action::ignore()),
-        (0, Action::default().flags(silent)),
-        (1, caught),
-    ] {
+    for (count, action) in
+        [(0, Action::ignore()), (0, Action::default().flags(silent)), (1, caught)]
+    {
         action.on(SIGCHLD)?;
         let child = Child::spawn(|| Ok(()))?;
         check!(waitpid(child.pid(), None) == Err(ECHILD));

@@ -109,9 +109,7 @@ impl Signals {
 
     /// The set behind `NAME` in the text of a `/proc/PID/status`.
     pub fn in_status(text: &str, name: &str) -> Option<Self> {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         u64::from_str_radix(line.trim(), 16).ok().map(Self)
     }
 
@@ -143,9 +141,7 @@ impl fmt::Debug for Signals {
         if *self == Self::ALL {
             return f.write_str("{all}");
         }
-        f.debug_set()
-            .entries((1..=64).map(Sig).filter(|signal| self.has(*signal)))
-            .finish()
+        f.debug_set().entries((1..=64).map(Sig).filter(|signal| self.has(*signal))).finish()
     }
 }
 
@@ -216,9 +212,7 @@ pub fn send_thread(pid: Pid, tid: Pid, signal: impl Into<Sig>) -> Result<()> {
 
 /// `sigqueue`: with a number for the receiver.
 pub fn queue(pid: Pid, signal: impl Into<Sig>, value: i32) -> Result<()> {
-    let value = libc::sigval {
-        sival_ptr: value as usize as *mut c_void,
-    };
+    let value = libc::sigval { sival_ptr: value as usize as *mut c_void };
     // SAFETY: the pointer is a number in disguise; nobody follows it.
     answer(unsafe { libc::sigqueue(pid.as_raw(), signal.into().0, value) }).map(drop)
 }
@@ -268,10 +262,7 @@ pub fn nanosleep(time: Duration) -> (Result<()>, Duration) {
     let mut left = timespec(Duration::ZERO);
     // SAFETY: one structure to be read and one to be written.
     let answer = answer(unsafe { libc::nanosleep(&raw const time, &raw mut left) }).map(drop);
-    (
-        answer,
-        Duration::new(left.tv_sec as u64, left.tv_nsec as u32),
-    )
+    (answer, Duration::new(left.tv_sec as u64, left.tv_nsec as u32))
 }
 
 fn timespec(time: Duration) -> libc::timespec {
@@ -362,18 +353,12 @@ pub fn deliveries() -> Vec<Delivery> {
     let count = LOGGED.load(SeqCst).min(KEPT);
     // SAFETY: the handlers that took these numbers have written them, unless
     // one of them is running now.
-    LOG.0[..count]
-        .iter()
-        .map(|cell| unsafe { *cell.get() })
-        .collect()
+    LOG.0[..count].iter().map(|cell| unsafe { *cell.get() }).collect()
 }
 
 /// The signals of [`deliveries`].
 pub fn delivered() -> Vec<Sig> {
-    deliveries()
-        .iter()
-        .map(|delivery| delivery.signal)
-        .collect()
+    deliveries().iter().map(|delivery| delivery.signal).collect()
 }
 
 extern "C" fn handler(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
@@ -416,12 +401,7 @@ pub struct Action {
 
 impl Action {
     const fn new(disposition: Disposition) -> Self {
-        Self {
-            disposition,
-            body: None,
-            flags: 0,
-            mask: Signals::NONE,
-        }
+        Self { disposition, body: None, flags: 0, mask: Signals::NONE }
     }
 
     /// The default action.
@@ -442,10 +422,7 @@ impl Action {
     /// A handler that notes what it is told and then runs `body`, which does
     /// only what is async-signal-safe: it does not allocate.
     pub fn run(body: impl Fn(&Delivery) + 'static) -> Self {
-        Self {
-            body: Some(Box::new(body)),
-            ..Self::record()
-        }
+        Self { body: Some(Box::new(body)), ..Self::record() }
     }
 
     /// With these `SA_…` flags.
@@ -490,13 +467,7 @@ pub fn disposition(signal: impl Into<Sig>) -> Result<Disposition> {
     let none = std::ptr::null::<usize>();
     // SAFETY: the kernel's structure is four words, the handler first.
     answer(unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigaction,
-            signal.into().0,
-            none,
-            action.as_mut_ptr(),
-            8,
-        )
+        libc::syscall(libc::SYS_rt_sigaction, signal.into().0, none, action.as_mut_ptr(), 8)
     })?;
     Ok(match action[0] {
         libc::SIG_DFL => Disposition::Default,
@@ -545,11 +516,7 @@ impl Drop for SignalStack {
 }
 
 fn set_signal_stack(base: *mut c_void, bytes: usize, flags: c_int) -> Result<()> {
-    let stack = libc::stack_t {
-        ss_sp: base,
-        ss_flags: flags,
-        ss_size: bytes,
-    };
+    let stack = libc::stack_t { ss_sp: base, ss_flags: flags, ss_size: bytes };
     // SAFETY: the memory outlives the setting.
     answer(unsafe { libc::sigaltstack(&raw const stack, null_mut()) }).map(drop)
 }
@@ -560,19 +527,11 @@ pub fn interval_timer(which: c_int, first: Duration, interval: Duration) -> Resu
         tv_sec: time.as_secs() as libc::time_t,
         tv_usec: time.subsec_micros().into(),
     };
-    let value = libc::itimerval {
-        it_value: timeval(first),
-        it_interval: timeval(interval),
-    };
+    let value = libc::itimerval { it_value: timeval(first), it_interval: timeval(interval) };
     // SAFETY: one structure to be read. The type of `which` differs between
     // C libraries, so the system call is made.
     answer(unsafe {
-        libc::syscall(
-            libc::SYS_setitimer,
-            which,
-            &raw const value,
-            null_mut::<libc::itimerval>(),
-        )
+        libc::syscall(libc::SYS_setitimer, which, &raw const value, null_mut::<libc::itimerval>())
     })
     .map(drop)
 }
@@ -589,25 +548,16 @@ impl Timer {
             let mut event: libc::sigevent = zeroed();
             event.sigev_notify = libc::SIGEV_SIGNAL;
             event.sigev_signo = signal.into().0;
-            event.sigev_value = libc::sigval {
-                sival_ptr: value as usize as *mut c_void,
-            };
+            event.sigev_value = libc::sigval { sival_ptr: value as usize as *mut c_void };
             let mut timer: libc::timer_t = zeroed();
-            answer(libc::timer_create(
-                libc::CLOCK_MONOTONIC,
-                &raw mut event,
-                &raw mut timer,
-            ))?;
+            answer(libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer))?;
             Ok(Self(timer))
         }
     }
 
     /// Expires after `first` and then every `interval`, unless that is zero.
     pub fn set(&self, first: Duration, interval: Duration) -> Result<()> {
-        let value = libc::itimerspec {
-            it_value: timespec(first),
-            it_interval: timespec(interval),
-        };
+        let value = libc::itimerspec { it_value: timespec(first), it_interval: timespec(interval) };
         // SAFETY: one structure to be read.
         answer(unsafe { libc::timer_settime(self.0, 0, &raw const value, null_mut()) }).map(drop)
     }
@@ -634,11 +584,7 @@ impl Pages {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         // SAFETY: the kernel chooses the place.
         let base = unsafe { libc::mmap(null_mut(), bytes, protection.bits(), flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            Err(Errno::last())
-        } else {
-            Ok(Self { base, bytes })
-        }
+        if base == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(Self { base, bytes }) }
     }
 
     /// One shared page of `file`, which may end before it.
@@ -648,11 +594,7 @@ impl Pages {
         let (protection, flags) = (libc::PROT_READ, libc::MAP_SHARED);
         // SAFETY: the kernel chooses the place.
         let base = unsafe { libc::mmap(null_mut(), bytes, protection, flags, file.as_raw_fd(), 0) };
-        if base == libc::MAP_FAILED {
-            Err(Errno::last())
-        } else {
-            Ok(Self { base, bytes })
-        }
+        if base == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(Self { base, bytes }) }
     }
 
     /// Its first address.
@@ -672,11 +614,7 @@ impl Pages {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: the page was this case's own.
         let got = unsafe { libc::mmap(base as *mut c_void, page_size(), protection, flags, -1, 0) };
-        if got == libc::MAP_FAILED {
-            Err(Errno::last())
-        } else {
-            Ok(())
-        }
+        if got == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(()) }
     }
 }
 
@@ -768,14 +706,8 @@ pub fn registers_across_handlers() -> (Registers, Registers) {
     }
     let general = std::array::from_fn(|n| 0x0101_0101_0101_0101 * (n as u64 + 1));
     let vector = std::array::from_fn(|n| 0x1111_1111_1111_1111 ^ (n as u64) << 56);
-    let mut frame = Frame {
-        general,
-        vector,
-        mxcsr: 0x7f80,
-        saved_mxcsr: 0,
-        flags: 0,
-        top: 1.0 / 3.0,
-    };
+    let mut frame =
+        Frame { general, vector, mxcsr: 0x7f80, saved_mxcsr: 0, flags: 0, top: 1.0 / 3.0 };
     ROUNDS.store(0, SeqCst);
     INSIDE.store(0, SeqCst);
     // SAFETY: the frame is as laid out; all that is changed is told or put
@@ -843,13 +775,8 @@ pub fn registers_across_handlers() -> (Registers, Registers) {
     }
     let mut loaded = general;
     loaded[13] = 0;
-    let before = Registers {
-        general: loaded,
-        vector,
-        mxcsr: 0x7f80,
-        direction: true,
-        top: 1.0 / 3.0,
-    };
+    let before =
+        Registers { general: loaded, vector, mxcsr: 0x7f80, direction: true, top: 1.0 / 3.0 };
     let after = Registers {
         general: frame.general,
         vector: frame.vector,

@@ -42,10 +42,7 @@ impl Terminal {
         let slave = open(ptsname_r(&master)?.as_str(), flags, Mode::empty())?;
         // SAFETY: takes no pointer.
         answer(unsafe { libc::ioctl(slave.as_raw_fd(), libc::TIOCSCTTY, 0) })?;
-        Ok(Self {
-            master: master.into(),
-            slave,
-        })
+        Ok(Self { master: master.into(), slave })
     }
 
     /// Types one key.
@@ -67,12 +64,7 @@ impl Terminal {
 
     /// `TIOCSWINSZ`.
     pub fn resize(&self, rows: u16, columns: u16) -> nix::Result<()> {
-        let size = libc::winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: one structure to be read.
         answer(unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) })
             .map(drop)
