@@ -10,7 +10,7 @@ use super::idle;
 use crate::prelude::*;
 use crate::sys::signals::{
     Action, Disposition, Sig, Signals, block, delivered, deliveries, disposition, mask, pause,
-    pending, send, suspend, unblock,
+    pending, queue, send, suspend, unblock,
 };
 
 /// The cases of this module.
@@ -84,7 +84,7 @@ fn that(action: Default) -> impl Iterator<Item = Signal> {
 }
 
 /// The numbers from 1 to SIGRTMAX are signals, each with the default action at first, and no other number is.
-#[case(SIGNAL_7, "Signal numbering for standard signals", settles = ["A29"], also = [(SIGNAL_7, "Real-time signals"), (KILL_2, "ERRORS")])]
+#[case(SIGNAL_7, "Signal numbering for standard signals", settles = ["A29", "kill.2 EINVAL", "sigqueue.3 EINVAL"], also = [(SIGNAL_7, "Real-time signals"), (KILL_2, "ERRORS")])]
 fn numbers_1_to_sigrtmax_are_signals() -> Verdict {
     for signal in Sig::all() {
         check!(disposition(signal) == Ok(Disposition::Default), "{signal:?}");
@@ -92,6 +92,7 @@ fn numbers_1_to_sigrtmax_are_signals() -> Verdict {
     for number in [-1, libc::SIGRTMAX() + 1] {
         check!(disposition(Sig(number)) == Err(EINVAL), "{number}");
         check!(send(getpid(), Sig(number)) == Err(EINVAL), "{number}");
+        check!(queue(getpid(), Sig(number), 0) == Err(EINVAL), "{number}");
     }
     Ok(())
 }
@@ -158,7 +159,7 @@ fn core_signals_leave_an_image() -> Verdict {
 /// Each signal whose default action is Stop stops the process until SIGCONT, after which it goes on.
 #[case(SIGNAL_7, "Standard signals", settles = [
     "A37", "signal.7 SIGSTOP", "signal.7 SIGTSTP", "signal.7 SIGTTIN", "signal.7 SIGTTOU",
-    "signal.7 SIGCONT", "wait.2 WUNTRACED", "wait.2 WCONTINUED", "wait.2 WIFSTOPPED",
+    "signal.7 SIGCONT", "wait.2 WUNTRACED", "wait.2 WCONTINUED 1", "wait.2 WIFSTOPPED",
     "wait.2 WSTOPSIG", "wait.2 WIFCONTINUED",
 ], also = [(WAIT_2, "wait() and waitpid()")])]
 fn stop_signals_stop_until_sigcont() -> Verdict {
@@ -209,7 +210,7 @@ fn some_signals_are_ignored_unless_caught() -> Verdict {
         child.blocked_in(READ)?;
         child.kill(signal)?;
         write(&w, b".")?;
-        child.join()?;
+        check!(child.wait()? == End::Exited(0), "{signal}");
     }
     Ok(())
 }
@@ -245,7 +246,8 @@ fn every_other_signal_can_be_ignored() -> Verdict {
         send(child.pid(), signal)?;
     }
     write(&w, b".")?;
-    child.join()
+    check!(child.wait()? == End::Exited(0));
+    Ok(())
 }
 
 /// SIGKILL and SIGSTOP can be neither caught nor ignored: every attempt to set an action for them is refused and changes nothing.

@@ -3,6 +3,8 @@
 
 use std::hint::black_box;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::prelude::*;
 use crate::sys::signals::{
     Action, Pages, Sig, SignalStack, Signals, block, delivered, deliveries, interval_timer, load,
@@ -193,6 +195,8 @@ fn a_stack_overflow_is_handled_on_the_alternate_stack() -> Verdict {
     let handled = Latch::new()?;
     for with_stack in [false, true] {
         let child = Child::spawn(|| {
+            let (_, hard) = getrlimit(Resource::RLIMIT_STACK)?;
+            setrlimit(Resource::RLIMIT_STACK, hard.min(4 << 20), hard)?;
             Action::run(move |_| {
                 handled.open();
                 let _ = send(getpid(), SIGKILL);
@@ -235,6 +239,8 @@ fn registers_are_as_they_were() -> Verdict {
     interval_timer(libc::ITIMER_REAL, tick, tick)?;
     let (before, after) = registers_across_handlers();
     interval_timer(libc::ITIMER_REAL, Duration::ZERO, Duration::ZERO)?;
+    check!(after.general == before.general);
+    check!(after.vector == before.vector);
     check!(after == before);
     Ok(())
 }

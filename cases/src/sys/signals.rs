@@ -681,6 +681,8 @@ pub struct Registers {
     pub general: [u64; 14],
     /// xmm0 to xmm15, the low half of each.
     pub vector: [u64; 16],
+    /// rbp.
+    pub base: u64,
     /// The control and status register of SSE.
     pub mxcsr: u32,
     /// Whether the direction flag was set.
@@ -703,19 +705,28 @@ pub fn registers_across_handlers() -> (Registers, Registers) {
         saved_mxcsr: u32,
         flags: u64,
         top: f64,
+        base: u64,
     }
+    const BASE: u64 = 0xbbbb_bbbb_bbbb_bbbb;
     let general = std::array::from_fn(|n| 0x0101_0101_0101_0101 * (n as u64 + 1));
     let vector = std::array::from_fn(|n| 0x1111_1111_1111_1111 ^ (n as u64) << 56);
-    let mut frame =
-        Frame { general, vector, mxcsr: 0x7f80, saved_mxcsr: 0, flags: 0, top: 1.0 / 3.0 };
+    let mut frame = Frame {
+        general,
+        vector,
+        mxcsr: 0x7f80,
+        saved_mxcsr: 0,
+        flags: 0,
+        top: 1.0 / 3.0,
+        base: BASE,
+    };
     ROUNDS.store(0, SeqCst);
     INSIDE.store(0, SeqCst);
     // SAFETY: the frame is as laid out; all that is changed is told or put
-    // back. rbx and rbp are the compiler's: rbx is saved, and holds the frame
-    // that the registers are compared with.
+    // back. rbx holds the frame that the registers are compared with.
     unsafe {
         asm!(
             "push rbx",
+            "push rbp",
             "mov rbx, rax",
             "mov [rbx + 104], rsp",
             "stmxcsr [rbx + 244]",
@@ -734,6 +745,7 @@ pub fn registers_across_handlers() -> (Registers, Registers) {
             "mov r9, [rbx + 48]", "mov r10, [rbx + 56]", "mov r11, [rbx + 64]",
             "mov r12, [rbx + 72]", "mov r13, [rbx + 80]", "mov r14, [rbx + 88]",
             "mov r15, [rbx + 96]",
+            "mov rbp, [rbx + 264]",
             "std",
             "mov qword ptr [rip + {inside}], 1",
             "2: cmp qword ptr [rip + {rounds}], {handlers}",
@@ -756,9 +768,11 @@ pub fn registers_across_handlers() -> (Registers, Registers) {
             "movq [rbx + 192], xmm10", "movq [rbx + 200], xmm11",
             "movq [rbx + 208], xmm12", "movq [rbx + 216], xmm13",
             "movq [rbx + 224], xmm14", "movq [rbx + 232], xmm15",
+            "mov [rbx + 264], rbp",
             "fstp qword ptr [rbx + 256]",
             "stmxcsr [rbx + 240]",
             "ldmxcsr [rbx + 244]",
+            "pop rbp",
             "pop rbx",
             inside = sym INSIDE,
             rounds = sym ROUNDS,
@@ -775,11 +789,18 @@ pub fn registers_across_handlers() -> (Registers, Registers) {
     }
     let mut loaded = general;
     loaded[13] = 0;
-    let before =
-        Registers { general: loaded, vector, mxcsr: 0x7f80, direction: true, top: 1.0 / 3.0 };
+    let before = Registers {
+        general: loaded,
+        vector,
+        base: BASE,
+        mxcsr: 0x7f80,
+        direction: true,
+        top: 1.0 / 3.0,
+    };
     let after = Registers {
         general: frame.general,
         vector: frame.vector,
+        base: frame.base,
         mxcsr: frame.mxcsr,
         direction: frame.flags >> 10 & 1 == 1,
         top: frame.top,
