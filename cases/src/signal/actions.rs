@@ -194,7 +194,8 @@ fn a_stopped_process_stands_still() -> Verdict {
     check!(child.wait_stopped()? == libc::SIGSTOP);
     let before = count.get();
     asked.open();
-    Child::spawn(|| Ok((0..100_000).for_each(|_| _ = other.add(1))))?.join()?;
+    // Another process counts meanwhile, for longer than a turn on a processor.
+    Child::spawn(|| Ok((0..3_000_000).for_each(|_| _ = other.add(1))))?.join()?;
     check!((count.get(), answered.is_open()) == (before, false));
     child.kill(SIGCONT)?;
     child.reaches(answered)?;
