@@ -137,19 +137,20 @@ impl Child {
         self.reap()
     }
 
-    /// Waits until a signal has stopped it; the signal.
+    /// Waits until a signal has stopped it; the signal. Violated when it still
+    /// sleeps in a system call after half of the case's deadline.
     #[track_caller]
     pub fn wait_stopped(&self) -> Verdict<i32> {
-        match self.wait_status(libc::WUNTRACED)? {
+        match self.wait_change(libc::WUNTRACED, "to stop")? {
             status if libc::WIFSTOPPED(status) => Ok(libc::WSTOPSIG(status)),
             status => self.ended_instead("stop", status),
         }
     }
 
-    /// Waits until SIGCONT has continued it.
+    /// Waits until SIGCONT has continued it, as long as [`Child::wait_stopped`].
     #[track_caller]
     pub fn wait_continued(&self) -> Verdict {
-        match self.wait_status(libc::WCONTINUED)? {
+        match self.wait_change(libc::WCONTINUED, "to continue")? {
             status if libc::WIFCONTINUED(status) => Ok(()),
             status => self.ended_instead("continue", status),
         }
@@ -187,17 +188,34 @@ impl Child {
 
     fn ended_instead<T>(&self, what: &str, status: libc::c_int) -> Verdict<T> {
         self.reaped.set(true);
-        let end = End::from_raw(status);
-        Err(Failure::violated(&format!("{self:?}"), "", what, format!("{end:?}")))
+        let end = End::from_raw(status)
+            .map_or_else(|| format!("wait status {status:#x}"), |end| format!("{end:?}"));
+        Err(Failure::violated(&format!("{self:?}"), "", what, end))
     }
 
-    fn wait_status(&self, flags: libc::c_int) -> Verdict<libc::c_int> {
+    /// The wait status of a stop or the like. No descriptor tells of those, so
+    /// it asks again and again.
+    #[track_caller]
+    fn wait_change(&self, flags: libc::c_int, wanted: &str) -> Verdict<libc::c_int> {
+        let limit = Instant::now() + patience();
+        loop {
+            match self.wait_status(flags | libc::WNOHANG)? {
+                Some(status) => return Ok(status),
+                None if Instant::now() >= limit => return Err(self.stuck(wanted)),
+                None => drop(sched_yield()),
+            }
+        }
+    }
+
+    /// The wait status; none when WNOHANG is among the flags and nothing has
+    /// happened.
+    fn wait_status(&self, flags: libc::c_int) -> Verdict<Option<libc::c_int>> {
         let mut status = 0;
         loop {
             // SAFETY: `status` is on this stack.
             let got = unsafe { libc::waitpid(self.pid.as_raw(), &raw mut status, flags) };
             match Errno::result(got) {
-                Ok(_) => return Ok(status),
+                Ok(pid) => return Ok((pid > 0).then_some(status)),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
@@ -226,7 +244,9 @@ impl Child {
         let doing = Task::process(self.pid).doing();
         let got = doing.to_string();
         match doing {
-            Doing::Call(_) => Failure::violated(&format!("{self:?}"), "", wanted, got),
+            Doing::Call(_) | Doing::Asleep => {
+                Failure::violated(&format!("{self:?}"), "", wanted, got)
+            }
             _ => Failure::broken(format!("{self:?} is {got}, wanted it {wanted}")),
         }
     }
@@ -238,7 +258,7 @@ impl Child {
     }
 
     fn reap(&self) -> Verdict<End> {
-        let status = self.wait_status(0)?;
+        let status = self.wait_status(0)?.unwrap_or_default();
         self.reaped.set(true);
         End::from_raw(status).ok_or_else(|| Failure::broken(format!("wait status {status:#x}")))
     }

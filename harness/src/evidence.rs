@@ -65,6 +65,8 @@ pub(crate) enum Doing {
     Running,
     /// Asleep, but not in a system call (a page fault, a stop).
     Elsewhere,
+    /// Asleep, and /proc does not tell in what.
+    Asleep,
     /// No such task, or a zombie.
     Gone,
     /// /proc does not say.
@@ -77,6 +79,7 @@ impl std::fmt::Display for Doing {
             Self::Call(number) => write!(f, "asleep in {}", syscall_name(*number)),
             Self::Running => f.write_str("running"),
             Self::Elsewhere => f.write_str("asleep outside any system call"),
+            Self::Asleep => f.write_str("asleep"),
             Self::Gone => f.write_str("gone"),
             Self::Unknown => f.write_str("doing something that /proc does not tell"),
         }
@@ -114,9 +117,11 @@ impl Task {
         match File::open(self.file("syscall")) {
             Ok(file) => parse(&file),
             Err(_) => match self.state() {
+                None if !std::path::Path::new("/proc/self/stat").exists() => Doing::Unknown,
                 None | Some('Z' | 'X') => Doing::Gone,
                 Some('R') => Doing::Running,
-                _ => Doing::Unknown,
+                Some('S') => Doing::Asleep,
+                Some(_) => Doing::Unknown,
             },
         }
     }

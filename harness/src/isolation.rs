@@ -112,6 +112,9 @@ fn step<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Result<T, 
     result.map_err(|error| format!("{what}: {error}"))
 }
 
+/// Tells one mount namespace from another.
+const OWN_MOUNTS: &str = "/proc/self/ns/mnt";
+
 /// Enters `namespaces`, through a user namespace when `user`. The PID
 /// namespace takes effect for the next child.
 pub(crate) fn enter(namespaces: Namespaces, user: bool) -> Result<(), String> {
@@ -123,7 +126,15 @@ pub(crate) fn enter(namespaces: Namespaces, user: bool) -> Result<(), String> {
     if user {
         flags |= CloneFlags::CLONE_NEWUSER;
     }
+    let mounts_before = fs::read_link(OWN_MOUNTS);
     step("unshare", unshare(flags))?;
+    if namespaces.contains(Namespaces::MOUNT) {
+        // Some kernels take the flag and share the mounts all the same.
+        match (mounts_before, fs::read_link(OWN_MOUNTS)) {
+            (Ok(before), Ok(after)) if before != after => {}
+            _ => return Err("unshare: no sign of a mount namespace of its own".to_owned()),
+        }
+    }
     if user {
         let denied =
             fs::write("/proc/self/setgroups", "deny").or_else(|error| match error.kind() {
