@@ -14,10 +14,6 @@ use crate::sys::calls::PAUSE;
 use crate::sys::signals::pause;
 
 /// The cases of this mechanism.
-<<<<<<< HEAD
-pub const CASES: &[&[Case]] =
-    &[actions::CASES, delivery::CASES, pending::CASES, sources::CASES, terminal::CASES];
-=======
 pub const CASES: &[&[Case]] = &[
     actions::CASES,
     delivery::CASES,
@@ -39,4 +35,3 @@ fn idle() -> Verdict<Child> {
     child.blocked_in(PAUSE)?;
     Ok(child)
 }
->>>>>>> signal
