@@ -7,7 +7,7 @@ use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SaFlags, SigSet};
+use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, fstat, umask};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
@@ -15,10 +15,11 @@ use nix::unistd::{SysconfVar, Uid, getegid, geteuid, getuid, mkdir, setresuid, s
 
 use crate::prelude::*;
 use crate::sys::mq::{
-    ATTRIBUTES, Attr, CEILINGS, Letter, Mq, NOTIFICATION, Notice, Notify, QUEUES, RESOURCE_LIMIT,
-    TRANSFER, give_up, queue_name, take_pending,
+    ATTRIBUTES, Attr, CEILINGS, Letter, Mq, NOTIFICATION, Notify, QUEUES, RESOURCE_LIMIT, TRANSFER,
+    queue_name,
 };
-use crate::sys::msg::catch;
+use crate::sys::privilege::give_up;
+use crate::sys::signals::{Action, accept_pending};
 use crate::sys::sysctl::{set_sysctl, sysctl};
 
 /// The cases of this module.
@@ -410,7 +411,7 @@ fn caught_signal_ends_a_receive() -> Verdict {
     let (mq, _) = Mq::create(SMALL)?;
     let caught = Latch::new()?;
     let receiver = Child::spawn(|| {
-        catch(SIGUSR1, SaFlags::empty(), caught)?;
+        Action::run(move |_| caught.open()).on(SIGUSR1)?;
         check!(mq.receive(16) == Err(EINTR));
         check!(caught.is_open());
         Ok(())
@@ -427,7 +428,7 @@ fn caught_signal_ends_a_send() -> Verdict {
     mq.send(b"full", 0)?;
     let caught = Latch::new()?;
     let sender = Child::spawn(|| {
-        catch(SIGUSR1, SaFlags::empty(), caught)?;
+        Action::run(move |_| caught.open()).on(SIGUSR1)?;
         check!(mq.send(b"more", 0) == Err(EINTR));
         check!(caught.is_open());
         Ok(())
@@ -446,7 +447,7 @@ fn restarting_signal_does_not_end_a_receive() -> Verdict {
     let (mq, _) = Mq::create(SMALL)?;
     let caught = Latch::new()?;
     let receiver = Child::spawn(|| {
-        catch(SIGUSR1, SaFlags::SA_RESTART, caught)?;
+        Action::run(move |_| caught.open()).flags(libc::SA_RESTART).on(SIGUSR1)?;
         check!(mq.receive(16) == Ok(Letter::new(b"patience", 0)));
         Ok(())
     })?;
@@ -472,14 +473,15 @@ const BY_SIGNAL: Notify = Notify::Signal(libc::SIGUSR1, 0x5eed);
 fn notification_comes_once() -> Verdict {
     let (mq, _) = queue_to_be_told_of()?;
     mq.notify(BY_SIGNAL)?;
-    check!(take_pending(SIGUSR1) == Err(EAGAIN));
+    check!(accept_pending(SIGUSR1).map(drop) == Err(EAGAIN));
     let sender = Child::spawn(|| Ok(mq.send(b"news", 0)?))?;
-    let (pid, uid) = (sender.pid().as_raw(), getuid().as_raw());
+    let (pid, uid) = (sender.pid(), getuid().as_raw());
     sender.join()?;
-    check!(take_pending(SIGUSR1) == Ok(Notice { code: SI_MESGQ, pid, uid, value: 0x5eed }));
+    let told = accept_pending(SIGUSR1)?;
+    check!((told.code, told.pid, told.uid, told.value) == (SI_MESGQ, pid, uid, 0x5eed));
     mq.receive(16)?;
     mq.send(b"more", 0)?;
-    check!(take_pending(SIGUSR1) == Err(EAGAIN));
+    check!(accept_pending(SIGUSR1).map(drop) == Err(EAGAIN));
     Ok(())
 }
 
@@ -490,12 +492,12 @@ fn notification_waits_for_an_empty_queue() -> Verdict {
     mq.send(b"old", 0)?;
     mq.notify(BY_SIGNAL)?;
     mq.send(b"more", 0)?;
-    check!(take_pending(SIGUSR1) == Err(EAGAIN));
+    check!(accept_pending(SIGUSR1).map(drop) == Err(EAGAIN));
     mq.receive(16)?;
     mq.receive(16)?;
-    check!(take_pending(SIGUSR1) == Err(EAGAIN));
+    check!(accept_pending(SIGUSR1).map(drop) == Err(EAGAIN));
     mq.send(b"new", 0)?;
-    check!(take_pending(SIGUSR1).map(|notice| notice.pid) == Ok(getpid().as_raw()));
+    check!(accept_pending(SIGUSR1).map(|told| told.pid) == Ok(getpid()));
     Ok(())
 }
 
@@ -511,9 +513,9 @@ fn sleeping_receiver_comes_before_a_notification() -> Verdict {
     receiver.blocked_in(MQ_RECEIVE)?;
     mq.send(b"taken", 0)?;
     receiver.join()?;
-    check!(take_pending(SIGUSR1) == Err(EAGAIN));
+    check!(accept_pending(SIGUSR1).map(drop) == Err(EAGAIN));
     mq.send(b"left", 0)?;
-    check!(take_pending(SIGUSR1).map(|notice| notice.code) == Ok(SI_MESGQ));
+    check!(accept_pending(SIGUSR1).map(|told| told.code) == Ok(SI_MESGQ));
     Ok(())
 }
 
@@ -533,7 +535,7 @@ fn null_notification_uses_up_the_registration() -> Verdict {
     mq.notify(Notify::Nothing)?;
     other_registers(&mq, Err(EBUSY))?;
     mq.send(b"x", 0)?;
-    check!(take_pending(SIGUSR1) == Err(EAGAIN));
+    check!(accept_pending(SIGUSR1).map(drop) == Err(EAGAIN));
     other_registers(&mq, Ok(()))
 }
 

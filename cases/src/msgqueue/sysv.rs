@@ -5,12 +5,12 @@ use libc::{
     MSG_INFO, MSG_NOERROR, MSG_STAT, c_long,
 };
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::SaFlags;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Uid, getegid, geteuid, setresuid};
 
 use crate::prelude::*;
-use crate::sys::msg::{COPIES, MSG_STAT_ANY, Message, POISON, Queue, Stat, catch};
+use crate::sys::msg::{COPIES, MSG_STAT_ANY, Message, POISON, Queue, Stat};
+use crate::sys::signals::Action;
 use crate::sys::sysctl::{set_sysctl, sysctl};
 use crate::sys::unique_key;
 
@@ -462,10 +462,10 @@ fn removal_wakes_every_sleeper() -> Verdict {
 #[case(MSGOP_2, "msgrcv()", settles = ["msgop.2 EINTR 2"])]
 fn caught_signal_ends_a_receive() -> Verdict {
     let queue = Queue::private()?;
-    for flags in [SaFlags::empty(), SaFlags::SA_RESTART] {
+    for flags in [0, libc::SA_RESTART] {
         let caught = Latch::new()?;
         let receiver = Child::spawn(|| {
-            catch(SIGUSR1, flags, caught)?;
+            Action::run(move |_| caught.open()).flags(flags).on(SIGUSR1)?;
             check!(queue.receive(1, 0, 0) == Err(EINTR));
             check!(caught.is_open());
             Ok(())
@@ -482,10 +482,10 @@ fn caught_signal_ends_a_receive() -> Verdict {
 fn caught_signal_ends_a_send() -> Verdict {
     let queue = Queue::with_qbytes(1)?;
     queue.send(1, b"x", 0)?;
-    for flags in [SaFlags::empty(), SaFlags::SA_RESTART] {
+    for flags in [0, libc::SA_RESTART] {
         let caught = Latch::new()?;
         let sender = Child::spawn(|| {
-            catch(SIGUSR1, flags, caught)?;
+            Action::run(move |_| caught.open()).flags(flags).on(SIGUSR1)?;
             check!(queue.send(1, b"y", 0) == Err(EINTR));
             check!(caught.is_open());
             Ok(())

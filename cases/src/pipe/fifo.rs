@@ -9,9 +9,8 @@ use nix::sys::stat::{Mode, SFlag, fstat, stat, umask};
 use nix::unistd::{PathconfVar, mkfifo, mkfifoat, pathconf};
 
 use crate::prelude::*;
-use crate::sys::pipes::{
-    Fifo, capacity, catch, caught, closed_fd, page, say, set_capacity, text, unread,
-};
+use crate::sys::pipes::{Fifo, capacity, closed_fd, page, say, set_capacity, text, unread};
+use crate::sys::signals::{catch, handled};
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[
@@ -193,7 +192,7 @@ fn signal_ends_the_wait_for_the_other_end() -> Verdict {
         let tried = Latch::new()?;
         let opener = Child::spawn(|| {
             check!(fifo.open(flags).map(drop) == Err(EINTR));
-            check!(caught() == 1);
+            check!(handled() == 1);
             tried.wait()
         })?;
         opener.blocked_in(OPEN)?;

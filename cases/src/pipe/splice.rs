@@ -5,13 +5,13 @@ use std::io::{IoSlice, Seek, SeekFrom};
 
 use nix::fcntl::{SpliceFFlags, splice, tee, vmsplice};
 use nix::sys::sendfile::sendfile;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::prelude::*;
 use crate::sys::pipes::{
     VMSPLICE_CALL, closed_fd, fill_pipe, set_nonblocking, text, unread, vmsplice_out,
 };
+use crate::sys::sockets::Socket;
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[
@@ -182,7 +182,7 @@ refusals! {
     /// An offset for a socket, which has none, is refused.
     ["splice.2 EINVAL 4"] offset_for_a_socket_is_refused => EINVAL: {
         let ((r, w), mut offset) = (pipe()?, 0);
-        let (near, _far) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty())?;
+        let (near, _far) = Socket::pair(libc::SOCK_STREAM)?;
         check!(splice(&near, Some(&mut offset), &w, None, 4, NONE) == Err(EINVAL));
         write(&w, b"kept")?;
         splice(&r, None, &near, Some(&mut offset), 4, NONE)

@@ -4,7 +4,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::prelude::*;
-use crate::sys::pipes::{Fifo, catch, fill_pipe, just_closed, read_all, text};
+use crate::sys::pipes::{Fifo, fill_pipe, just_closed, read_all, text};
+use crate::sys::signals::catch;
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[

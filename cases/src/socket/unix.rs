@@ -14,7 +14,8 @@ use nix::sys::resource::{Resource, setrlimit};
 
 use super::wait_for;
 use crate::prelude::*;
-use crate::sys::sockets::{Address, Credentials, Socket, catch};
+use crate::sys::signals::catch;
+use crate::sys::sockets::{Address, Credentials, Socket};
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[

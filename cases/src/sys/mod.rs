@@ -9,6 +9,7 @@ pub mod mq;
 pub mod msg;
 pub mod pipes;
 pub mod posix_sem;
+pub mod privilege;
 pub mod sem;
 pub mod shm;
 pub mod signals;

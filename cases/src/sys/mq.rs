@@ -5,12 +5,11 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use ipcspec_harness::{Cap, Facility, Need, Verdict};
+use ipcspec_harness::{Facility, Need, Verdict};
 use libc::{O_CREAT, O_EXCL, O_RDWR, c_int, c_long};
 use nix::Result;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
 
 use super::{answer, name_of, unique_name};
@@ -94,16 +93,6 @@ pub enum Notify {
     Signal(c_int, usize),
     /// A `sigev_notify` that does not exist.
     Unknown,
-}
-
-/// What the `siginfo_t` of a notification tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Notice {
-    pub code: c_int,
-    pub pid: i32,
-    pub uid: u32,
-    pub value: usize,
 }
 
 /// A message as a receive gives it.
@@ -278,39 +267,6 @@ impl AsFd for Mq {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-/// Takes the pending `signal`, which the caller blocks, and what it tells;
-/// EAGAIN when there is none.
-pub fn take_pending(signal: Signal) -> Result<Notice> {
-    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let set = nix::sys::signal::SigSet::from(signal);
-    // SAFETY: one siginfo is written, and it is one of the kinds that carry
-    // these fields.
-    unsafe {
-        answer(libc::sigtimedwait(set.as_ref(), info.as_mut_ptr(), &raw const at_once))?;
-        let info = info.assume_init();
-        Ok(Notice {
-            code: info.si_code,
-            pid: info.si_pid(),
-            uid: info.si_uid(),
-            value: info.si_value().sival_ptr.addr(),
-        })
-    }
-}
-
-/// Takes one capability out of the effective set of this thread: root that
-/// gives up one power keeps the others.
-pub fn give_up(cap: Cap) -> Result<()> {
-    // Version 3: header, then two times effective, permitted, inheritable.
-    let mut header = [0x2008_0522_u32, 0];
-    let mut data = [[0_u32; 3]; 2];
-    // SAFETY: header and data have the layout of version 3.
-    answer(unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) })?;
-    data[cap as usize / 32][0] &= !(1 << (cap as u32 % 32));
-    // SAFETY: as above.
-    answer(unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), data.as_ptr()) }).map(drop)
 }
 
 /// Whether the call is there, told by how it refuses a descriptor of -1.

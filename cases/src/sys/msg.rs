@@ -2,15 +2,13 @@
 
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
 
-use ipcspec_harness::{Facility, Latch, Need, Verdict, remember};
+use ipcspec_harness::{Facility, Need, Verdict, remember};
 use libc::{
     IPC_CREAT, IPC_EXCL, IPC_NOWAIT, IPC_PRIVATE, IPC_RMID, IPC_SET, IPC_STAT, c_int, c_long,
 };
 use nix::Result;
 use nix::errno::Errno;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::{answer, unique_key};
 
@@ -322,22 +320,5 @@ fn probe_copy() -> Result<()> {
     match got {
         Err(Errno::ENOSYS) => Err(Errno::ENOSYS),
         _ => Ok(()),
-    }
-}
-
-/// Catches `signal` from now on, with these flags. The handler opens `caught`,
-/// the same latch for all signals that this process catches.
-pub fn catch(signal: Signal, flags: SaFlags, caught: Latch) -> Result<()> {
-    let _ = CAUGHT.set(caught);
-    let action = SigAction::new(SigHandler::Handler(open_caught), flags, SigSet::empty());
-    // SAFETY: the handler does nothing but async-signal-safe work.
-    unsafe { sigaction(signal, &action) }.map(drop)
-}
-
-static CAUGHT: OnceLock<Latch> = OnceLock::new();
-
-extern "C" fn open_caught(_: c_int) {
-    if let Some(caught) = CAUGHT.get() {
-        caught.open();
     }
 }

@@ -1,8 +1,6 @@
 //! Pipes, FIFOs and splicing, and the signals that come with them.
 
-use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use ipcspec_harness::{Facility, Verdict};
 use libc::c_int;
@@ -10,8 +8,6 @@ use nix::Result;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, open, vmsplice};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::stat::{FileStat, Mode, stat};
 use nix::unistd::{SysconfVar, mkfifo, pipe, pipe2, read, sysconf, write};
 
@@ -250,70 +246,6 @@ impl Fifo {
     /// What `stat` tells of it.
     pub fn stat(self) -> Result<FileStat> {
         stat(self.name)
-    }
-}
-
-static CAUGHT: AtomicU64 = AtomicU64::new(0);
-
-extern "C" fn count(_: c_int) {
-    CAUGHT.fetch_add(1, SeqCst);
-}
-
-fn dispose(signal: Signal, handler: SigHandler, flags: SaFlags) -> Result<()> {
-    // SAFETY: the handler adds to an atomic number and does nothing else.
-    unsafe { sigaction(signal, &SigAction::new(handler, flags, SigSet::empty())) }.map(drop)
-}
-
-/// Ignores a signal.
-pub fn ignore(signal: Signal) -> Result<()> {
-    dispose(signal, SigHandler::SigIgn, SaFlags::empty())
-}
-
-/// Catches a signal with a handler that counts, and does not restart calls.
-pub fn catch(signal: Signal) -> Result<()> {
-    dispose(signal, SigHandler::Handler(count), SaFlags::empty())
-}
-
-/// How often handlers ran in this process.
-pub fn caught() -> u64 {
-    CAUGHT.load(SeqCst)
-}
-
-/// Blocks a signal for this thread.
-pub fn block(signal: Signal) -> Result<()> {
-    SigSet::from(signal).thread_block()
-}
-
-/// Whether a signal is pending for this thread or process.
-pub fn pending(signal: Signal) -> Result<bool> {
-    let mut set = SigSet::empty().as_ref().to_owned();
-    // SAFETY: the set is on this stack; the number is a signal's.
-    unsafe {
-        answer(libc::sigpending(&raw mut set))?;
-        Ok(libc::sigismember(&raw const set, signal as c_int) == 1)
-    }
-}
-
-/// Sends a descriptor over a UNIX domain socket: `SCM_RIGHTS`.
-pub fn send_fd(socket: impl AsFd, fd: impl AsFd) -> Result<()> {
-    let fds = [fd.as_fd().as_raw_fd()];
-    let rights = [ControlMessage::ScmRights(&fds)];
-    let data = [IoSlice::new(b"!")];
-    let socket = socket.as_fd().as_raw_fd();
-    sendmsg::<()>(socket, &data, &rights, MsgFlags::empty(), None).map(drop)
-}
-
-/// Receives a descriptor that [`send_fd`] sent; ENOMSG when none came.
-pub fn receive_fd(socket: impl AsFd) -> Result<OwnedFd> {
-    let mut byte = [0];
-    let mut data = [IoSliceMut::new(&mut byte)];
-    let mut space = nix::cmsg_space!(c_int);
-    let flags = MsgFlags::empty();
-    let message = recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut data, Some(&mut space), flags)?;
-    match message.cmsgs()?.next() {
-        // SAFETY: the kernel has just made this descriptor for us.
-        Some(ControlMessageOwned::ScmRights(fds)) => Ok(unsafe { OwnedFd::from_raw_fd(fds[0]) }),
-        _ => Err(Errno::ENOMSG),
     }
 }
 

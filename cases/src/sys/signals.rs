@@ -255,6 +255,22 @@ pub fn accept(set: impl Into<Signals>, limit: Option<Duration>) -> Result<Delive
     }
 }
 
+/// Takes what is pending of `set`, which is blocked; EAGAIN when nothing is.
+pub fn accept_pending(set: impl Into<Signals>) -> Result<Delivery> {
+    accept(set, Some(Duration::ZERO))
+}
+
+/// Catches a signal with a handler that notes what it is told, and restarts
+/// no call.
+pub fn catch(signal: impl Into<Sig>) -> Result<()> {
+    Action::record().on(signal)
+}
+
+/// Ignores a signal.
+pub fn ignore(signal: impl Into<Sig>) -> Result<()> {
+    Action::ignore().on(signal)
+}
+
 /// `nanosleep`: its answer, and the time that was left when a handler
 /// interrupted it.
 pub fn nanosleep(time: Duration) -> (Result<()>, Duration) {

@@ -8,7 +8,6 @@ use ipcspec_harness::{Facility, Need, Verdict, worker_id};
 use libc::{c_int, c_void, socklen_t};
 use nix::Result;
 use nix::errno::Errno;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{getgid, getpid, getuid};
 
 use super::answer;
@@ -371,15 +370,6 @@ impl Socket {
         }
         Ok(message)
     }
-}
-
-/// Catches this signal with a handler that does nothing, so that it only
-/// interrupts.
-pub fn catch(signal: Signal) -> Result<()> {
-    extern "C" fn nothing(_: c_int) {}
-    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler does nothing.
-    unsafe { sigaction(signal, &action) }.map(drop)
 }
 
 /// Bytes as text: what is not printable is escaped.
