@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use nix::unistd::{AccessFlags, Gid, Uid, eaccess, setgroups, setresgid, setresuid};
 
 use crate::isolation::{Isolation, Namespaces};
 use crate::{Failure, Verdict};
@@ -39,6 +39,8 @@ pub enum Need {
     Proc,
     /// A file or device that can be opened for reading.
     File(&'static str),
+    /// A directory in which the user that the case runs as may make files.
+    Directory(&'static str),
     /// This many processors that the case may run on.
     Processors(usize),
     /// This many bytes of available memory.
@@ -63,6 +65,7 @@ impl fmt::Display for Need {
             Self::Facility(facility) => f.write_str(facility.name),
             Self::Proc => f.write_str("/proc"),
             Self::File(path) => f.write_str(path),
+            Self::Directory(path) => write!(f, "writable {path}"),
             Self::Processors(count) => write!(f, "{count} processors"),
             Self::Memory(bytes) => write!(f, "{bytes} bytes of memory"),
             Self::Arch(names) => write!(f, "architecture {}", names.join(" or ")),
@@ -203,7 +206,8 @@ pub(crate) fn meet(needs: &[Need], isolation: &Isolation) -> Verdict {
             Need::Root => unless(initial_user && Uid::effective().is_root()),
             Need::Cap(cap) => unless(initial_user && cap.is_in(caps)),
             Need::OwnCap(cap) => unless(cap.is_in(caps)),
-            Need::Unprivileged => None,
+            // Told apart below, once the case is who it will be.
+            Need::Unprivileged | Need::Directory(_) => None,
             Need::OtherUsers => {
                 unless(initial_user && Cap::SetUid.is_in(caps) && uid_map_is_whole())
             }
@@ -255,7 +259,12 @@ pub(crate) fn meet(needs: &[Need], isolation: &Isolation) -> Verdict {
         // only for the cases that ask for it.
         drop_caps()?;
     }
-    Ok(())
+    let closed = |need: &&Need| match need {
+        Need::Directory(path) => eaccess(*path, AccessFlags::W_OK | AccessFlags::X_OK).is_err(),
+        _ => false,
+    };
+    let missing: Vec<_> = needs.iter().filter(closed).map(Need::to_string).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Failure::skipped(missing)) }
 }
 
 /// Tries in a child, so that this process stays where it is.

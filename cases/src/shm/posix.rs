@@ -159,7 +159,7 @@ fn readonly_object_is_not_mapped_for_writing() -> Verdict {
 }
 
 /// Without privilege, an object is opened for what its mode allows and nothing else.
-#[case(SHM_OPEN_3, "ERRORS", settles = ["shm_open.3 EACCES 2"], needs = [Need::Unprivileged])]
+#[case(SHM_OPEN_3, "ERRORS", settles = ["shm_open.3 EACCES 2"], needs = [Need::Unprivileged, Need::Directory("/dev/shm")])]
 fn object_is_opened_as_its_mode_allows() -> Verdict {
     let name = own_name()?;
     open(&name, NEW, 0o400)?;

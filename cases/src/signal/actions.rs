@@ -118,7 +118,7 @@ fn terminating_signals_end_the_process() -> Verdict {
 fn real_time_signals_end_the_process() -> Verdict {
     for number in 32..=libc::SIGRTMAX() {
         let child = idle()?;
-        send(child.pid(), Sig(number))?;
+        check!(send(child.pid(), Sig(number)) == Ok(()), "signal {number}");
         check!(child.wait()? == End::Killed(number), "signal {number}");
     }
     Ok(())
