@@ -13,9 +13,7 @@ use nix::unistd::{
 };
 
 use crate::prelude::*;
-use crate::sys::sem::{
-    Op, Sem, catch, fork_sharing_undo, highest_value, info, tiny_program,
-};
+use crate::sys::sem::{Op, Sem, catch, fork_sharing_undo, highest_value, info, tiny_program};
 use crate::sys::sysctl::{numbers, set_sysctl};
 use crate::sys::unique_key;
 
@@ -212,7 +210,11 @@ fn semaphore_at_one_admits_one_process_at_a_time() -> Verdict {
         }
         Ok(())
     };
-    let workers = [Child::spawn(worker)?, Child::spawn(worker)?, Child::spawn(worker)?];
+    let workers = [
+        Child::spawn(worker)?,
+        Child::spawn(worker)?,
+        Child::spawn(worker)?,
+    ];
     start.open();
     workers.into_iter().try_for_each(Child::join)?;
     check!(total.get() == 3 * ROUNDS);
@@ -235,7 +237,11 @@ fn set_is_found_by_key_when_its_creator_is_gone() -> Verdict {
 #[case(SEMOP_2, "DESCRIPTION", also = [(SEMOP_2, "EXAMPLES")])]
 fn operations_of_a_list_see_each_other_in_order() -> Verdict {
     let sem = Sem::private(&[0])?;
-    let (take, give, zero) = (Op::new(0, -1).nowait(), Op::new(0, 1), Op::new(0, 0).nowait());
+    let (take, give, zero) = (
+        Op::new(0, -1).nowait(),
+        Op::new(0, 1),
+        Op::new(0, 0).nowait(),
+    );
     check!(sem.op(&[give, give, take, take, zero, give, take]) == Ok(()));
     check!(sem.op(&[take, give]) == Err(EAGAIN));
     check!(sem.op(&[give, zero, take]) == Err(EAGAIN));
@@ -374,7 +380,10 @@ fn what_a_woken_request_gives_is_passed_on() -> Verdict {
 #[case(SEMOP_2, "DESCRIPTION")]
 fn wait_for_zero_ends_at_zero_only() -> Verdict {
     let sem = Sem::private(&[2])?;
-    let (one, other) = (sleeper(sem, &[Op::new(0, 0)])?, sleeper(sem, &[Op::new(0, 0)])?);
+    let (one, other) = (
+        sleeper(sem, &[Op::new(0, 0)])?,
+        sleeper(sem, &[Op::new(0, 0)])?,
+    );
     sem.p()?;
     one.blocked_in(SEMOP)?;
     other.blocked_in(SEMOP)?;
@@ -389,7 +398,10 @@ fn wait_for_zero_ends_at_zero_only() -> Verdict {
 #[case(SEMCTL_2, "DESCRIPTION", settles = ["semctl.2 SETVAL"])]
 fn setval_wakes_who_can_go_on() -> Verdict {
     let sem = Sem::private(&[0, 1])?;
-    let (needy, patient) = (sleeper(sem, &[Op::new(0, -2)])?, sleeper(sem, &[Op::new(1, 0)])?);
+    let (needy, patient) = (
+        sleeper(sem, &[Op::new(0, -2)])?,
+        sleeper(sem, &[Op::new(1, 0)])?,
+    );
     sem.set(0, 3)?;
     needy.join()?;
     patient.blocked_in(SEMOP)?;
@@ -403,7 +415,10 @@ fn setval_wakes_who_can_go_on() -> Verdict {
 #[case(SEMCTL_2, "DESCRIPTION", settles = ["semctl.2 SETALL"])]
 fn setall_wakes_who_can_go_on() -> Verdict {
     let sem = Sem::private(&[0, 1])?;
-    let (needy, patient) = (sleeper(sem, &[Op::new(0, -2)])?, sleeper(sem, &[Op::new(1, 0)])?);
+    let (needy, patient) = (
+        sleeper(sem, &[Op::new(0, -2)])?,
+        sleeper(sem, &[Op::new(1, 0)])?,
+    );
     sem.set_all(&[3, 0])?;
     needy.join()?;
     patient.join()?;
@@ -460,7 +475,10 @@ fn handler_ends_a_sleep_in_spite_of_sa_restart() -> Verdict {
 }
 
 /// A sleeper that is stopped and continued returns EINTR, though no handler ran.
-#[case(SIGNAL_7, "Interruption of system calls and library functions by stop signals")]
+#[case(
+    SIGNAL_7,
+    "Interruption of system calls and library functions by stop signals"
+)]
 fn stop_and_continue_end_a_sleep() -> Verdict {
     let sem = Sem::private(&[0])?;
     let sleeper = Child::spawn(|| {
@@ -541,8 +559,11 @@ fn set_keeps_value_and_last_pid_of_each_semaphore() -> Verdict {
     taker.join()?;
     setter.join()?;
     check!(sem.all() == Ok(vec![3, 5, 9]));
-    check!((sem.last_pid(0), sem.last_pid(1), sem.last_pid(2)) == (Ok(getpid()), Ok(took), Ok(set)));
-    sem.op(&[Op::new(1, 0).nowait()]).expect_err("the value is 5");
+    check!(
+        (sem.last_pid(0), sem.last_pid(1), sem.last_pid(2)) == (Ok(getpid()), Ok(took), Ok(set))
+    );
+    sem.op(&[Op::new(1, 0).nowait()])
+        .expect_err("the value is 5");
     check!(sem.last_pid(1) == Ok(took));
     Ok(())
 }
@@ -563,7 +584,10 @@ fn getpid_names_the_sleeper_that_was_woken() -> Verdict {
 #[case(SEMCTL_2, "DESCRIPTION", settles = ["semctl.2/DESCRIPTION GETNCNT 1", "semctl.2/RETURN VALUE GETNCNT 1", "semctl.2/DESCRIPTION GETZCNT 1", "semctl.2/RETURN VALUE GETZCNT 1"])]
 fn sleepers_are_counted_until_they_leave() -> Verdict {
     let sem = Sem::private(&[1, 1])?;
-    let (needy, killed) = (sleeper(sem, &[Op::new(0, -2)])?, sleeper(sem, &[Op::new(0, -2)])?);
+    let (needy, killed) = (
+        sleeper(sem, &[Op::new(0, -2)])?,
+        sleeper(sem, &[Op::new(0, -2)])?,
+    );
     let patient = sleeper(sem, &[Op::new(0, 0)])?;
     check!((sem.wanting_more(0), sem.wanting_zero(0)) == (Ok(2), Ok(1)));
     check!((sem.wanting_more(1), sem.wanting_zero(1)) == (Ok(0), Ok(0)));
@@ -579,7 +603,12 @@ fn sleepers_are_counted_until_they_leave() -> Verdict {
 /// A semop sets sem_otime alone; SETVAL, SETALL and IPC_SET set sem_ctime alone.
 #[case(SEMCTL_2, "DESCRIPTION", settles = ["semctl.2 sem_otime", "semctl.2 sem_ctime", "semctl.2 IPC_SET"])]
 fn semop_and_semctl_set_their_own_times() -> Verdict {
-    let sets = [Sem::private(&[1])?, Sem::private(&[1])?, Sem::private(&[1])?, Sem::private(&[1])?];
+    let sets = [
+        Sem::private(&[1])?,
+        Sem::private(&[1])?,
+        Sem::private(&[1])?,
+        Sem::private(&[1])?,
+    ];
     let created = sets.map(|sem| sem.stat().map(|stat| stat.ctime));
     let later = next_second()?;
     sets[0].p()?;
@@ -625,7 +654,11 @@ fn sem_info_counts_sets_and_semaphores() -> Verdict {
 /// SEM_STAT up to the highest index in use finds every set and gives its identifier.
 #[case(SEMCTL_2, "RETURN VALUE", settles = ["semctl.2/DESCRIPTION SEM_STAT 1", "semctl.2/RETURN VALUE SEM_STAT 1", "semctl.2/RETURN VALUE IPC_INFO 1", "semctl.2/RETURN VALUE SEM_INFO 1"])]
 fn sem_stat_finds_a_set_by_index() -> Verdict {
-    let sets = [Sem::private(&[0])?, Sem::private(&[0; 2])?, Sem::private(&[0; 3])?];
+    let sets = [
+        Sem::private(&[0])?,
+        Sem::private(&[0; 2])?,
+        Sem::private(&[0; 3])?,
+    ];
     for command in [libc::IPC_INFO, libc::SEM_INFO] {
         let (highest, _) = info(command)?;
         let found: Vec<_> = (0..=highest)
@@ -694,7 +727,11 @@ fn undo_at_sigkill_lets_the_others_go_on() -> Verdict {
 fn undo_covers_every_semaphore_and_operation() -> Verdict {
     let sem = Sem::private(&[5, 0, 3, 1])?;
     let holder = Child::spawn(|| {
-        sem.op(&[Op::new(0, -3).undo(), Op::new(1, 2).undo(), Op::new(2, -1).undo()])?;
+        sem.op(&[
+            Op::new(0, -3).undo(),
+            Op::new(1, 2).undo(),
+            Op::new(2, -1).undo(),
+        ])?;
         sem.op(&[Op::new(2, -2).undo(), Op::new(0, -1).undo()])?;
         check!(sem.all() == Ok(vec![1, 2, 0, 1]));
         Ok(())

@@ -48,7 +48,10 @@ impl Semaphore {
     /// A new named semaphore with this value; its name.
     pub fn named(value: u32) -> Verdict<(Self, String)> {
         let name = new_name()?;
-        Ok((Self::open(&name, OFlag::O_CREAT | OFlag::O_EXCL, 0o600, value)?, name))
+        Ok((
+            Self::open(&name, OFlag::O_CREAT | OFlag::O_EXCL, 0o600, value)?,
+            name,
+        ))
     }
 
     /// `sem_wait`: takes 1, or sleeps until it can.

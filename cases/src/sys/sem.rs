@@ -32,7 +32,11 @@ pub struct Op {
 impl Op {
     /// An operation without flags.
     pub const fn new(number: u16, change: i16) -> Self {
-        Self { number, change, flags: 0 }
+        Self {
+            number,
+            change,
+            flags: 0,
+        }
     }
 
     /// With `SEM_UNDO`.
@@ -69,7 +73,11 @@ impl Sem {
     /// A new set under a key of its own, with these values; the key.
     pub fn keyed(values: &[u16]) -> Verdict<(Self, libc::key_t)> {
         let key = unique_key();
-        let sem = Self::open(key, values.len() as i32, libc::IPC_CREAT | libc::IPC_EXCL | 0o600)?;
+        let sem = Self::open(
+            key,
+            values.len() as i32,
+            libc::IPC_CREAT | libc::IPC_EXCL | 0o600,
+        )?;
         sem.set_all(values)?;
         Ok((sem, key))
     }
@@ -204,7 +212,11 @@ fn remove(id: i64) {
 
 fn list(ops: &[Op]) -> Vec<libc::sembuf> {
     ops.iter()
-        .map(|op| libc::sembuf { sem_num: op.number, sem_op: op.change, sem_flg: op.flags as i16 })
+        .map(|op| libc::sembuf {
+            sem_num: op.number,
+            sem_op: op.change,
+            sem_flg: op.flags as i16,
+        })
         .collect()
 }
 
@@ -212,8 +224,15 @@ fn list(ops: &[Op]) -> Vec<libc::sembuf> {
 unsafe fn semtimedop(id: i32, ops: &[Op], timeout: *mut libc::timespec) -> Result<()> {
     let mut ops = list(ops);
     // SAFETY: the array is as long as told; the caller answers for `timeout`.
-    let got =
-        unsafe { libc::syscall(libc::SYS_semtimedop, id, ops.as_mut_ptr(), ops.len(), timeout) };
+    let got = unsafe {
+        libc::syscall(
+            libc::SYS_semtimedop,
+            id,
+            ops.as_mut_ptr(),
+            ops.len(),
+            timeout,
+        )
+    };
     answer(got).map(drop)
 }
 
@@ -334,11 +353,28 @@ pub fn tiny_program() -> Vec<u8> {
     let size = HEADERS + CODE.len() as u64;
     let fields = [
         // ET_EXEC, EM_X86_64, version 1; entry, program headers, no sections.
-        &[(2, 2), (62, 2), (1, 4), (BASE + HEADERS, 8), (64, 8), (0, 8), (0, 4)][..],
+        &[
+            (2, 2),
+            (62, 2),
+            (1, 4),
+            (BASE + HEADERS, 8),
+            (64, 8),
+            (0, 8),
+            (0, 4),
+        ][..],
         // Sizes and counts of the headers.
         &[(64, 2), (56, 2), (1, 2), (64, 2), (0, 2), (0, 2)],
         // PT_LOAD, readable and executable: the whole file at BASE.
-        &[(1, 4), (5, 4), (0, 8), (BASE, 8), (BASE, 8), (size, 8), (size, 8), (4096, 8)],
+        &[
+            (1, 4),
+            (5, 4),
+            (0, 8),
+            (BASE, 8),
+            (BASE, 8),
+            (size, 8),
+            (size, 8),
+            (4096, 8),
+        ],
     ];
     let mut file = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     for (number, bytes) in fields.concat() {
