@@ -5,7 +5,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::SaFlags;
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::{PathconfVar, pathconf};
+use nix::unistd::{Gid, PathconfVar, Uid, pathconf, setresgid, setresuid};
 
 use crate::prelude::*;
 use crate::sys::posix_sem::{Semaphore, highest_value, new_name, unlink};
@@ -31,6 +31,7 @@ pub const CASES: &[Case] = &[
     unlinked_name_is_free_while_the_semaphore_lives,
     open_without_permission_is_refused,
     open_without_free_descriptors_is_refused,
+    stranger_may_not_unlink,
     // Refused calls.
     try_wait_at_zero_is_refused,
     timed_wait_with_invalid_nanoseconds_is_refused,
@@ -302,6 +303,24 @@ fn open_without_free_descriptors_is_refused() -> Verdict {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, 0, hard)?;
     check!(Semaphore::open(&name, OFlag::empty(), 0, 0).map(drop) == Err(EMFILE));
+    Ok(())
+}
+
+/// Who does not own a named semaphore may not unlink it, whatever its mode.
+#[case(SEM_UNLINK_3, "ERRORS", needs = [Need::OtherUsers], settles = ["sem_unlink.3 EACCES"])]
+fn stranger_may_not_unlink() -> Verdict {
+    let name = new_name()?;
+    let sem = Semaphore::open(&name, OFlag::O_CREAT | OFlag::O_EXCL, 0o666, 1)?;
+    let stranger = Child::spawn(|| {
+        let (user, group) = (Uid::from_raw(54321), Gid::from_raw(54321));
+        setresgid(group, group, group)?;
+        setresuid(user, user, user)?;
+        check!(unlink(&name) == Err(EACCES));
+        Ok(())
+    })?;
+    stranger.join()?;
+    sem.close()?;
+    check!(Semaphore::open(&name, OFlag::empty(), 0, 0).is_ok());
     Ok(())
 }
 
