@@ -270,23 +270,25 @@ fn failed_list_changes_nothing() -> Verdict {
 fn no_one_sees_half_a_list() -> Verdict {
     let sem = Sem::private(&[2, 2])?;
     let (moved, start) = (Counter::new()?, Latch::new()?);
-    let mover = |from, to| {
+    let mover = |from, to, rounds| {
         Child::spawn(move || {
             start.wait()?;
-            for _ in 0..2000 {
+            for _ in 0..rounds {
                 sem.op(&[Op::new(from, -1), Op::new(to, 1)])?;
             }
             moved.add(1);
             Ok(())
         })
     };
-    let movers = [mover(0, 1)?, mover(1, 0)?];
+    let movers = [mover(0, 1, 2000)?, mover(1, 0, 1999)?];
     start.open();
     while moved.get() < 2 {
         let values = sem.all()?;
         check!(values[0] + values[1] == 4);
     }
-    movers.into_iter().try_for_each(Child::join)
+    movers.into_iter().try_for_each(Child::join)?;
+    check!(sem.all() == Ok(vec![1, 3]));
+    Ok(())
 }
 
 /// A request for units of several semaphores sleeps until it can have all of them, and holds none of them until then.
@@ -867,7 +869,8 @@ fn undo_is_kept_over_exec() -> Verdict {
         Ok(())
     })?;
     if read(&from_program, &mut [0])? == 0 {
-        return holder.join();
+        holder.join()?;
+        return Err("the program did not start".into());
     }
     check!(sem.get(0) == Ok(0));
     write(&to_program, b"x")?;
@@ -955,6 +958,7 @@ fn shared_undo_waits_for_the_last_sharer() -> Verdict {
 fn unshared_undo_is_applied_at_once() -> Verdict {
     let sem = Sem::private(&[1])?;
     sem.op(&[Op::new(0, -1).undo()])?;
+    check!(sem.get(0) == Ok(0));
     unshare(CloneFlags::CLONE_SYSVSEM)?;
     check!(sem.get(0) == Ok(1));
     Ok(())
