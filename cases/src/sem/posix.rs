@@ -130,17 +130,19 @@ fn mutex_admits_one_process_at_a_time() -> Verdict {
 #[case(SEM_WAIT_3, "ERRORS", also = [(SIGNAL_7, "Interruption of system calls and library functions by signal handlers")], settles = ["sem_wait.3 EINTR"])]
 fn handler_without_sa_restart_ends_a_wait() -> Verdict {
     let sem = Semaphore::shared(0)?;
-    let waiter = Child::spawn(|| {
-        catch(SIGUSR1, SaFlags::empty())?;
-        check!(sem.wait() == Err(EINTR));
-        check!(sem.timed_wait(later(Duration::from_hours(1))?) == Err(EINTR));
-        Ok(())
-    })?;
-    for _ in 0..2 {
+    let interrupted = |wait: &dyn Fn() -> nix::Result<()>| {
+        let waiter = Child::spawn(|| {
+            catch(SIGUSR1, SaFlags::empty())?;
+            check!(wait() == Err(EINTR));
+            Ok(())
+        })?;
         waiter.blocked_in(FUTEX)?;
         waiter.kill(SIGUSR1)?;
-    }
-    waiter.join()?;
+        waiter.join()
+    };
+    let until = later(Duration::from_hours(1))?;
+    interrupted(&|| sem.wait())?;
+    interrupted(&|| sem.timed_wait(until))?;
     sem.post()?;
     check!(sem.value() == Ok(1));
     Ok(())

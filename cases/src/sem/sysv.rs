@@ -42,6 +42,7 @@ pub const CASES: &[Case] = &[
     setall_wakes_who_can_go_on,
     removal_wakes_every_sleeper_with_eidrm,
     handler_ends_a_sleep_in_spite_of_sa_restart,
+    interrupted_semtimedop_leaves_its_time_limit,
     stop_and_continue_end_a_sleep,
     semtimedop_gives_up_not_before_its_time,
     time_limit_of_zero_only_forbids_to_sleep,
@@ -449,31 +450,43 @@ fn removal_wakes_every_sleeper_with_eidrm() -> Verdict {
     Ok(())
 }
 
-/// A handler ends a sleep with EINTR in spite of SA_RESTART, and the request and the time limit are as if never used.
+/// A handler ends a sleep with EINTR in spite of SA_RESTART, and nothing is left of the request.
 #[case(SEMOP_2, "NOTES", also = [(SEMOP_2, "semtimedop()"), (SIGNAL_7, "Interruption of system calls and library functions by signal handlers")], settles = ["semop.2 EINTR"])]
 fn handler_ends_a_sleep_in_spite_of_sa_restart() -> Verdict {
     let sem = Sem::private(&[1])?;
-    let sleeper = |change| {
-        Child::spawn(move || {
+    let interrupted = |call: &dyn Fn() -> nix::Result<()>| {
+        let sleeper = Child::spawn(|| {
             catch(SIGUSR1, SaFlags::SA_RESTART)?;
-            let hour = TimeSpec::new(3600, 7);
-            let mut limit = hour;
-            check!(sem.op(&[Op::new(0, change)]) == Err(EINTR));
-            check!(sem.timed(&[Op::new(0, change)], &mut limit) == Err(EINTR));
-            check!(limit == hour);
+            check!(call() == Err(EINTR));
             Ok(())
-        })
-    };
-    let (needy, patient) = (sleeper(-2)?, sleeper(0)?);
-    for sleeper in [&needy, &patient, &needy, &patient] {
+        })?;
         sleeper.blocked_in(SEMOP)?;
         sleeper.kill(SIGUSR1)?;
+        sleeper.join()
+    };
+    for change in [-2, 0] {
+        interrupted(&|| sem.op(&[Op::new(0, change)]))?;
+        interrupted(&|| sem.timed(&[Op::new(0, change)], &mut TimeSpec::new(3600, 0)))?;
     }
-    needy.join()?;
-    patient.join()?;
     check!((sem.wanting_more(0), sem.wanting_zero(0)) == (Ok(0), Ok(0)));
     check!(sem.get(0) == Ok(1));
     Ok(())
+}
+
+/// semtimedop that a handler interrupts leaves its time limit as it was.
+#[case(SEMOP_2, "semtimedop()")]
+fn interrupted_semtimedop_leaves_its_time_limit() -> Verdict {
+    let sem = Sem::private(&[0])?;
+    let sleeper = Child::spawn(|| {
+        catch(SIGUSR1, SaFlags::empty())?;
+        let mut limit = TimeSpec::new(3600, 7);
+        check!(sem.timed(&[Op::new(0, -1)], &mut limit) == Err(EINTR));
+        check!(limit == TimeSpec::new(3600, 7));
+        Ok(())
+    })?;
+    sleeper.blocked_in(SEMOP)?;
+    sleeper.kill(SIGUSR1)?;
+    sleeper.join()
 }
 
 /// A sleeper that is stopped and continued returns EINTR, though no handler ran.
