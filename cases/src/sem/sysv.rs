@@ -175,27 +175,34 @@ fn units_are_counted_and_outlive_the_giver() -> Verdict {
 /// When several processes do P and V at once, none of their operations is lost.
 #[case(SEMOP_2, "DESCRIPTION", settles = ["A24"])]
 fn concurrent_p_and_v_lose_nothing() -> Verdict {
-    const ROUNDS: i32 = 3000;
+    let each = i32::from(highest_value()? / 3);
     let sem = Sem::private(&[0])?;
-    let start = Latch::new()?;
-    let repeat = |change| {
-        Child::spawn(move || {
+    let three_at_once = |op: Op| {
+        let start = Latch::new()?;
+        let worker = || {
             start.wait()?;
-            (0..ROUNDS).try_for_each(|_| sem.op(&[Op::new(0, change)]))?;
+            (0..each).try_for_each(|_| sem.op(&[op]))?;
             Ok(())
-        })
+        };
+        let workers = [
+            Child::spawn(worker)?,
+            Child::spawn(worker)?,
+            Child::spawn(worker)?,
+        ];
+        start.open();
+        workers.into_iter().try_for_each(Child::join)
     };
-    let all = [repeat(1)?, repeat(-1)?, repeat(1)?, repeat(-1)?, repeat(1)?];
-    start.open();
-    all.into_iter().try_for_each(Child::join)?;
-    check!(sem.get(0) == Ok(ROUNDS));
+    three_at_once(Op::new(0, 1))?;
+    check!(sem.get(0) == Ok(3 * each));
+    three_at_once(Op::new(0, -1))?;
+    check!(sem.get(0) == Ok(0));
     Ok(())
 }
 
 /// Between P and V on a semaphore that started at 1 there is never more than one process.
 #[case(SEMOP_2, "DESCRIPTION", settles = ["A25", "A24"])]
 fn semaphore_at_one_admits_one_process_at_a_time() -> Verdict {
-    const ROUNDS: u64 = 500;
+    const ROUNDS: u64 = 5000;
     let sem = Sem::private(&[1])?;
     let (inside, total, start) = (Counter::new()?, Counter::new()?, Latch::new()?);
     let worker = || {
@@ -270,25 +277,28 @@ fn failed_list_changes_nothing() -> Verdict {
 #[case(SEMOP_2, "DESCRIPTION", settles = ["A24", "B25"])]
 fn no_one_sees_half_a_list() -> Verdict {
     let sem = Sem::private(&[2, 2])?;
-    let (moved, start) = (Counter::new()?, Latch::new()?);
-    let mover = |from, to, rounds| {
+    let (start, enough) = (Latch::new()?, Latch::new()?);
+    let mover = |from, to| {
         Child::spawn(move || {
-            start.wait()?;
-            for _ in 0..rounds {
+            let back = [Op::new(to, -1), Op::new(from, 1)];
+            start.open();
+            while !enough.is_open() {
                 sem.op(&[Op::new(from, -1), Op::new(to, 1)])?;
+                sem.op(&back)?;
             }
-            moved.add(1);
+            sem.op(&[Op::new(from, -1), Op::new(to, 1)])?;
             Ok(())
         })
     };
-    let movers = [mover(0, 1, 2000)?, mover(1, 0, 1999)?];
-    start.open();
-    while moved.get() < 2 {
+    let movers = [mover(0, 1)?, mover(0, 1)?];
+    start.wait()?;
+    for _ in 0..20_000 {
         let values = sem.all()?;
         check!(values[0] + values[1] == 4);
     }
+    enough.open();
     movers.into_iter().try_for_each(Child::join)?;
-    check!(sem.all() == Ok(vec![1, 3]));
+    check!(sem.all() == Ok(vec![0, 4]));
     Ok(())
 }
 
