@@ -344,17 +344,25 @@ fn waiter_for_one_passes_an_older_waiter_for_two() -> Verdict {
 /// Of sleepers that want the same, each release serves the one that has slept longest.
 #[case(SEMOP_2, "DESCRIPTION", settles = ["A23", "B22"])]
 fn equal_waiters_are_served_in_order() -> Verdict {
-    let sem = Sem::private(&[0])?;
-    let first = sleeper(sem, &[Op::new(0, -1)])?;
-    let second = sleeper(sem, &[Op::new(0, -1)])?;
-    let third = sleeper(sem, &[Op::new(0, -1)])?;
-    sem.v()?;
-    first.join()?;
-    second.blocked_in(SEMOP)?;
-    third.blocked_in(SEMOP)?;
-    sem.v()?;
-    second.join()?;
-    third.blocked_in(SEMOP)
+    let sem = Sem::private(&[0, 0])?;
+    let served = Counter::new()?;
+    let queue = |place: u64| -> Verdict<Child> {
+        let waiter = Child::spawn(move || {
+            sem.p()?;
+            let turn = served.add(1);
+            sem.op(&[Op::new(1, 1)])?;
+            check!(turn == place);
+            Ok(())
+        })?;
+        waiter.blocked_in(SEMOP)?;
+        Ok(waiter)
+    };
+    let waiters = [queue(0)?, queue(1)?, queue(2)?];
+    for _ in &waiters {
+        sem.v()?;
+        sem.op(&[Op::new(1, -1)])?;
+    }
+    waiters.into_iter().try_for_each(Child::join)
 }
 
 /// One release wakes every sleeper whose whole request can now be met, and no other.
@@ -744,6 +752,7 @@ fn undo_at_sigkill_lets_the_others_go_on() -> Verdict {
     let waiter = sleeper(sem, &[Op::new(0, -1)])?;
     holder.kill(SIGKILL)?;
     check!(holder.wait()? == End::Killed(libc::SIGKILL));
+    check!(sem.wanting_more(0) == Ok(0));
     waiter.join()
 }
 
@@ -775,6 +784,7 @@ fn undo_wakes_who_waits_for_zero() -> Verdict {
     let patient = sleeper(sem, &[Op::new(0, 0)])?;
     end.open();
     giver.join()?;
+    check!(sem.wanting_zero(0) == Ok(0));
     patient.join()
 }
 
