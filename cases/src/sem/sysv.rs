@@ -86,7 +86,6 @@ pub const CASES: &[Case] = &[
     smaller_count_finds_the_set_and_a_larger_one_does_not,
     read_permission_allows_no_change,
     alter_permission_allows_no_look,
-    zero_in_a_list_that_alters_needs_read_permission_too,
     stranger_may_not_remove_or_set,
     set_without_permission_is_not_given_by_key,
     // Refused calls.
@@ -1134,15 +1133,6 @@ fn alter_permission_allows_no_look() -> Verdict {
     check!((sem.get(0), sem.all()) == (Err(EACCES), Err(EACCES)));
     check!((sem.wanting_more(0), sem.wanting_zero(0)) == (Err(EACCES), Err(EACCES)));
     check!((sem.last_pid(0), sem.stat()) == (Err(EACCES), Err(EACCES)));
-    Ok(())
-}
-
-/// A wait for zero needs read permission also when the list has operations that alter.
-#[case(SEMOP_2, "DESCRIPTION", needs = [Need::Unprivileged])]
-fn zero_in_a_list_that_alters_needs_read_permission_too() -> Verdict {
-    let sem = Sem::private(&[0])?;
-    sem.set_mode(0o200)?;
-    check!(sem.op(&[Op::new(0, 0), Op::new(0, 1)]) == Err(EACCES));
     Ok(())
 }
 
