@@ -148,9 +148,14 @@ impl Task {
                 _ => Doing::Unknown,
             };
             match doing {
+                // A task that has just been woken, but is not on a run queue yet,
+                // still passes for asleep here; its state is `R` by then.
                 Doing::Call(number) if calls.numbers.contains(&number) => {
-                    Evidence::Syscall.note();
-                    return Ok(());
+                    let still = || file.as_ref().is_ok_and(|file| parse(file) == doing);
+                    if self.state() != Some('R') && still() {
+                        Evidence::Syscall.note();
+                        return Ok(());
+                    }
                 }
                 Doing::Unknown => match self.state() {
                     Some('S') => asleep += 1,

@@ -1,16 +1,13 @@
 //! System V shared memory: attaching, sharing, exclusion, removal, limits.
 
-use std::ffi::CStr;
-use std::os::unix::fs::PermissionsExt;
-
 use libc::{PROT_READ, SHM_EXEC, SHM_RDONLY, SHM_REMAP, SHM_RND};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::execv;
 
 use crate::prelude::*;
 use crate::sys::memory::{Memory, READ_WRITE, page_size};
+use crate::sys::program::{A_PROGRAM, Program};
 use crate::sys::sem::Sem;
 use crate::sys::shm::{SHM_DEST, SHM_LOCKED, Segment, detach, id_at, id_of_any_at, limits, usage};
 use crate::sys::sysctl::{set_sysctl, sysctl};
@@ -383,35 +380,19 @@ fn mprotect_leaves_no_attach_behind() -> Verdict {
     Ok(())
 }
 
-/// A program that does nothing but sleep in pause.
-#[rustfmt::skip]
-const SLEEPER: [u64; 17] = [
-    // The ELF header: an executable for this processor that starts behind the two headers.
-    0x0001_0102_464c_457f, 0, 0x0000_0001_003e_0002, 0x40_0078, 64, 0, 0x0038_0040_0000_0000, 1,
-    // The program header: all 129 bytes of the file, to read and execute, at 4 MiB.
-    0x0000_0005_0000_0001, 0, 0x40_0000, 0x40_0000, 129, 129, 4096,
-    // mov eax, 34; syscall; jmp to the start
-    0xeb05_0f00_0000_22b8, 0xf7,
-];
-
 /// A program that is executed has none of the segments that the process had attached.
-#[case(SHMOP_2, "NOTES", needs = [Need::Arch(&["x86_64"])])]
+#[case(SHMOP_2, "NOTES", needs = [A_PROGRAM])]
 fn exec_detaches_everything() -> Verdict {
-    let image: Vec<u8> = SLEEPER.iter().flat_map(|word| word.to_le_bytes()).collect();
-    std::fs::write("sleeper", image)?;
-    std::fs::set_permissions("sleeper", std::fs::Permissions::from_mode(0o755))?;
     let segment = Segment::private(page_size())?;
     let shared = segment.attach()?;
-    let sleeper = Child::spawn(|| {
+    let program = Program::start(|| {
         segment.attach()?;
         check!(segment.attaches() == Ok(3));
-        let no = execv::<&CStr>(c"./sleeper", &[])?;
-        match no {}
+        Ok(())
     })?;
-    sleeper.blocked_in(PAUSE)?;
     check!(segment.attaches() == Ok(1));
     shared.set(0, 1);
-    Ok(())
+    program.finish()
 }
 
 /// A segment removed while attached loses its key and shows SHM_DEST, can still be used and attached, and is gone with the last detach.

@@ -4,10 +4,11 @@
 use std::fs;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::{dup2_stdout, execv, setpgid};
+use nix::unistd::setpgid;
 
 use super::idle;
 use crate::prelude::*;
+use crate::sys::program::{A_PROGRAM, Program};
 use crate::sys::signals::{
     Action, Disposition, Sig, Signals, block, delivered, deliveries, disposition, mask, pause,
     pending, queue, send, suspend, unblock,
@@ -366,23 +367,19 @@ fn threads_share_actions_but_not_masks() -> Verdict {
 }
 
 /// Across an exec the ignored signals, the mask and the pending signals stay, and what was caught has its default action again.
-#[case(SIGNAL_7, "Signal dispositions", needs = [Need::Proc, Need::File("/bin/cat")], also = [(SIGNAL_7, "Signal mask and pending signals"), (EXECVE_2, "DESCRIPTION")])]
+#[case(SIGNAL_7, "Signal dispositions", needs = [Need::Proc, A_PROGRAM], also = [(SIGNAL_7, "Signal mask and pending signals"), (EXECVE_2, "DESCRIPTION")])]
 fn exec_resets_what_was_caught() -> Verdict {
-    let child = Child::spawn(|| {
+    let program = Program::start(|| {
         Action::record().on(SIGUSR1)?;
         Action::ignore().on(SIGUSR2)?;
         block(SIGTERM)?;
-        send(getpid(), SIGTERM)?;
-        dup2_stdout(fs::File::create("status")?)?;
-        execv(c"/bin/cat", &[c"cat", c"/proc/self/status"])?;
-        Ok(())
+        Ok(send(getpid(), SIGTERM)?)
     })?;
-    check!(child.wait()? == End::Exited(0));
-    let status = fs::read_to_string("status")?;
+    let status = fs::read_to_string(format!("/proc/{}/status", program.pid()))?;
     let set = |name| Signals::in_status(&status, name);
     check!(set("SigCgt") == Some(Signals::NONE));
     check!(set("SigIgn") == Some(SIGUSR2.into()));
     check!(set("SigBlk") == Some(SIGTERM.into()));
     check!(set("ShdPnd") == Some(SIGTERM.into()));
-    Ok(())
+    program.finish()
 }

@@ -10,6 +10,7 @@ pub mod msg;
 pub mod pipes;
 pub mod posix_sem;
 pub mod privilege;
+pub mod program;
 pub mod sem;
 pub mod shm;
 pub mod signals;

@@ -1,7 +1,11 @@
 //! System V semaphores.
 
+use std::ptr;
+
 use ipcspec_harness::{Verdict, remember};
 use nix::Result;
+use nix::sys::time::TimeSpec;
+use nix::unistd::Pid;
 
 use super::{answer, unique_key};
 
@@ -71,16 +75,31 @@ impl Sem {
 
     /// `semop` with all of `ops` in one call.
     pub fn op(self, ops: &[Op]) -> Result<()> {
-        let mut ops: Vec<libc::sembuf> = ops
-            .iter()
-            .map(|op| libc::sembuf {
-                sem_num: op.number,
-                sem_op: op.change,
-                sem_flg: op.flags as i16,
-            })
-            .collect();
+        let mut ops = list(ops);
         // SAFETY: the array is as long as told.
         answer(unsafe { libc::semop(self.id, ops.as_mut_ptr(), ops.len()) }).map(drop)
+    }
+
+    /// `semtimedop`: as [`Sem::op`], but sleeps no longer than `timeout`,
+    /// which the kernel is told to leave as it is.
+    pub fn timed(self, ops: &[Op], timeout: &mut TimeSpec) -> Result<()> {
+        let mut left = *timeout.as_ref();
+        // SAFETY: the timeout is on this stack.
+        let got = unsafe { semtimedop(self.id, ops, &raw mut left) };
+        *timeout = left.into();
+        got
+    }
+
+    /// `semop` with a list that is at no address of this process.
+    pub fn op_nowhere(self) -> Result<()> {
+        // SAFETY: the kernel finds nothing mapped at 0.
+        answer(unsafe { libc::semop(self.id, ptr::null_mut(), 1) }).map(drop)
+    }
+
+    /// `semtimedop` with a timeout that is at no address of this process.
+    pub fn timed_nowhere(self, ops: &[Op]) -> Result<()> {
+        // SAFETY: the kernel finds nothing mapped at 1.
+        unsafe { semtimedop(self.id, ops, ptr::without_provenance_mut(1)) }
     }
 
     /// P on semaphore 0: takes 1, or sleeps until it can.
@@ -116,6 +135,62 @@ impl Sem {
         answer(unsafe { libc::semctl(self.id, 0, libc::SETALL, values.as_ptr()) }).map(drop)
     }
 
+    /// `GETALL`.
+    pub fn all(self) -> Result<Vec<u16>> {
+        // Who may not read the set is not told its size either; the buffer is
+        // then as large as a set can be.
+        let size = self.stat().map_or(1 << 16, |stat| stat.nsems as usize);
+        let mut values = vec![0; size];
+        // SAFETY: there is room for as many values as the set has.
+        answer(unsafe { libc::semctl(self.id, 0, libc::GETALL, values.as_mut_ptr()) })?;
+        Ok(values)
+    }
+
+    /// `GETPID`: who last operated on it.
+    pub fn last_pid(self, number: i32) -> Result<Pid> {
+        self.ctl(number, libc::GETPID, 0).map(Pid::from_raw)
+    }
+
+    /// `GETNCNT`: how many sleep until the value increases.
+    pub fn wanting_more(self, number: i32) -> Result<i32> {
+        self.ctl(number, libc::GETNCNT, 0)
+    }
+
+    /// `GETZCNT`: how many sleep until the value is 0.
+    pub fn wanting_zero(self, number: i32) -> Result<i32> {
+        self.ctl(number, libc::GETZCNT, 0)
+    }
+
+    /// `IPC_STAT`.
+    pub fn stat(self) -> Result<Stat> {
+        self.stat_by(libc::IPC_STAT).map(|(_, stat)| stat)
+    }
+
+    /// `IPC_STAT`, or `SEM_STAT` and `SEM_STAT_ANY`, to which `id` is an
+    /// index; what the call returned, and the description.
+    pub fn stat_by(self, command: i32) -> Result<(i32, Stat)> {
+        let mut stat = Stat::default();
+        // SAFETY: `Stat` has the layout of the kernel's semid64_ds.
+        let got = answer(unsafe { libc::semctl(self.id, 0, command, &raw mut stat) })?;
+        Ok((got, stat))
+    }
+
+    /// `IPC_SET` of the 9 bits of the mode; owner and group stay.
+    pub fn set_mode(self, mode: u32) -> Result<()> {
+        let mut stat = self.stat()?;
+        stat.mode = mode;
+        // SAFETY: as in `stat_by`.
+        answer(unsafe { libc::semctl(self.id, 0, libc::IPC_SET, &raw const stat) }).map(drop)
+    }
+
+    /// A command (`IPC_STAT`, `GETALL`, …) whose argument is at no address
+    /// of this process.
+    pub fn ctl_nowhere(self, command: i32) -> Result<()> {
+        // SAFETY: the kernel finds nothing mapped at 0.
+        let nowhere = ptr::null_mut::<libc::c_void>();
+        answer(unsafe { libc::semctl(self.id, 0, command, nowhere) }).map(drop)
+    }
+
     /// `IPC_RMID`.
     pub fn remove(self) -> Result<()> {
         self.ctl(0, libc::IPC_RMID, 0).map(drop)
@@ -124,4 +199,106 @@ impl Sem {
 
 fn remove(id: i64) {
     let _ = Sem { id: id as i32 }.remove();
+}
+
+fn list(ops: &[Op]) -> Vec<libc::sembuf> {
+    ops.iter()
+        .map(|op| libc::sembuf { sem_num: op.number, sem_op: op.change, sem_flg: op.flags as i16 })
+        .collect()
+}
+
+/// libc does not declare it. `timeout` is readable, or no address at all.
+unsafe fn semtimedop(id: i32, ops: &[Op], timeout: *mut libc::timespec) -> Result<()> {
+    let mut ops = list(ops);
+    // SAFETY: the array is as long as told; the caller answers for `timeout`.
+    let got =
+        unsafe { libc::syscall(libc::SYS_semtimedop, id, ops.as_mut_ptr(), ops.len(), timeout) };
+    answer(got).map(drop)
+}
+
+/// What `IPC_STAT` tells of a set: the kernel's `semid64_ds` of 64-bit
+/// machines.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stat {
+    /// The key, as `semget` had it.
+    pub key: libc::key_t,
+    /// Effective user of the owner.
+    pub uid: u32,
+    /// Effective group of the owner.
+    pub gid: u32,
+    /// Effective user of the creator.
+    pub cuid: u32,
+    /// Effective group of the creator.
+    pub cgid: u32,
+    /// Permissions: the low 9 bits.
+    pub mode: u32,
+    seq: u16,
+    pad: u16,
+    reserved: [u64; 2],
+    /// Time of the last `semop`, in seconds since the Epoch; 0 before it.
+    pub otime: i64,
+    #[cfg(target_arch = "x86_64")]
+    reserved_after_otime: u64,
+    /// Time of creation or of the last change by `semctl`, in seconds since
+    /// the Epoch.
+    pub ctime: i64,
+    #[cfg(target_arch = "x86_64")]
+    reserved_after_ctime: u64,
+    /// Number of semaphores.
+    pub nsems: u64,
+    reserved_at_end: [u64; 2],
+}
+
+/// What `IPC_INFO` and `SEM_INFO` tell: the kernel's `seminfo`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Info {
+    map: i32,
+    /// Most sets.
+    pub mni: i32,
+    /// Most semaphores in all sets.
+    pub mns: i32,
+    mnu: i32,
+    /// Most semaphores in a set.
+    pub msl: i32,
+    /// Most operations in a call.
+    pub opm: i32,
+    ume: i32,
+    /// For `SEM_INFO`: the sets that there are.
+    pub usz: i32,
+    /// Highest value of a semaphore.
+    pub vmx: i32,
+    /// Highest value of an adjustment for exit; for `SEM_INFO`, the
+    /// semaphores that there are.
+    pub aem: i32,
+}
+
+/// `IPC_INFO` or `SEM_INFO`: the highest index that is in use, for
+/// [`Sem::stat_by`], and what the call tells.
+pub fn info(command: i32) -> Result<(i32, Info)> {
+    let mut info = Info::default();
+    // SAFETY: `Info` has the layout of the kernel's seminfo.
+    let highest = answer(unsafe { libc::semctl(0, 0, command, &raw mut info) })?;
+    Ok((highest, info))
+}
+
+/// `SEMVMX`, the highest value of a semaphore, as the target tells it.
+pub fn highest_value() -> Result<u16> {
+    info(libc::IPC_INFO).map(|(_, info)| info.vmx as u16)
+}
+
+/// Forks with `CLONE_SYSVSEM`, so that the child shares this process's list
+/// of undo records. The child runs `body` and exits: with 0, or the errno.
+pub fn fork_sharing_undo(body: impl FnOnce() -> Result<()>) -> Result<Pid> {
+    let flags = libc::CLONE_SYSVSEM | libc::SIGCHLD;
+    // SAFETY: as fork; the child makes system calls and ends.
+    match answer(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })? {
+        0 => {
+            let status = body().map_or_else(|errno| errno as i32, |()| 0);
+            // SAFETY: ends this process without running what is the parent's.
+            unsafe { libc::_exit(status) }
+        }
+        child => Ok(Pid::from_raw(child as i32)),
+    }
 }
