@@ -100,6 +100,7 @@ impl Counter {
     }
 
     /// Adds atomically; the number before.
+    #[allow(clippy::should_implement_trait)]
     pub fn add(self, value: u64) -> u64 {
         self.0.fetch_add(value, SeqCst)
     }

@@ -74,13 +74,13 @@ pub struct Details {
 
 impl Failure {
     #[track_caller]
-    fn new(outcome: Outcome, call: &str, expected: String, observed: String) -> Self {
+    fn new(outcome: Outcome, call: &str, expected: String, observed: &str) -> Self {
         let at = Location::caller();
         Self(Box::new(Details {
             outcome,
             call: show::shorten(call, 200),
             expected,
-            observed: show::shorten(&observed, 2000),
+            observed: show::shorten(observed, 2000),
             at: format!("{}:{}", at.file(), at.line()),
             missing: vec![],
         }))
@@ -100,19 +100,20 @@ impl Failure {
         if !context.is_empty() {
             observed = format!("{observed} ({context})");
         }
-        Self::new(Outcome::Violated, call, expected.into(), observed)
+        Self::new(Outcome::Violated, call, expected.into(), &observed)
     }
 
     /// The case could not do its work.
     #[track_caller]
     pub fn broken(observed: impl fmt::Display) -> Self {
-        Self::new(Outcome::Broken, "", String::new(), observed.to_string())
+        Self::new(Outcome::Broken, "", String::new(), &observed.to_string())
     }
 
     /// The kernel does not have `facility`; `observed` says how it answered.
     #[track_caller]
     pub fn absent(facility: &str, observed: impl fmt::Display) -> Self {
-        let mut failure = Self::new(Outcome::Absent, "", facility.to_owned(), observed.to_string());
+        let mut failure =
+            Self::new(Outcome::Absent, "", facility.to_owned(), &observed.to_string());
         failure.0.missing = vec![facility.to_owned()];
         failure
     }
@@ -120,7 +121,7 @@ impl Failure {
     /// This run cannot ask, and here is all that is missing.
     #[track_caller]
     pub fn skipped(missing: Vec<String>) -> Self {
-        let mut failure = Self::new(Outcome::Skipped, "", String::new(), String::new());
+        let mut failure = Self::new(Outcome::Skipped, "", String::new(), "");
         failure.0.missing = missing;
         failure
     }
@@ -186,7 +187,7 @@ impl Mishap for Errno {
             Outcome::Broken,
             call,
             String::new(),
-            format!("unexpected {}", show::errno(self)),
+            &format!("unexpected {}", show::errno(self)),
         )
     }
 }
@@ -196,7 +197,7 @@ impl Mishap for std::io::Error {
     fn into_failure(self, call: &str) -> Failure {
         match self.raw_os_error() {
             Some(number) => Errno::from_raw(number).into_failure(call),
-            None => Failure::new(Outcome::Broken, call, String::new(), self.to_string()),
+            None => Failure::new(Outcome::Broken, call, String::new(), &self.to_string()),
         }
     }
 }
@@ -206,7 +207,7 @@ macro_rules! mishaps {
         impl Mishap for $error {
             #[track_caller]
             fn into_failure(self, call: &str) -> Failure {
-                Failure::new(Outcome::Broken, call, String::new(), self.to_string())
+                Failure::new(Outcome::Broken, call, String::new(), &self.to_string())
             }
         }
     )* };

@@ -37,7 +37,7 @@ enum Command {
 pub fn main() -> Result<u8> {
     let cases = ipcspec_cases::all();
     if let Some(argument) = std::env::args_os().find(|argument| argument.to_str().is_none()) {
-        return Err(Trouble(format!("argument {argument:?} is not UTF-8")));
+        return Err(Trouble(format!("argument {} is not UTF-8", argument.display())));
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -38,9 +38,8 @@ fn test_case(record: &CaseRecord) -> TestCase {
     let expected = !record.is_unexpected();
     let mut status = match record.verdict {
         Outcome::Held if expected => TestCaseStatus::success(),
-        Outcome::Absent | Outcome::Skipped if expected => TestCaseStatus::skipped(),
         // An expected violation is known, and not passed.
-        Outcome::Violated | Outcome::Broken if expected => TestCaseStatus::skipped(),
+        _ if expected => TestCaseStatus::skipped(),
         Outcome::Broken => TestCaseStatus::non_success(NonSuccessKind::Error),
         _ => TestCaseStatus::non_success(NonSuccessKind::Failure),
     };

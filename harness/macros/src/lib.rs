@@ -38,24 +38,29 @@ pub fn case(args: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 struct CaseArgs {
-    sources: Vec<(Path, LitStr)>,
+    sources: Vec<Source>,
     settles: Vec<LitStr>,
     needs: Vec<Expr>,
     deadline: Option<Expr>,
 }
 
-fn list<T>(input: ParseStream, item: fn(ParseStream) -> syn::Result<T>) -> syn::Result<Vec<T>> {
+fn list<T: Parse>(input: ParseStream) -> syn::Result<Vec<T>> {
     let content;
     bracketed!(content in input);
-    Ok(content.parse_terminated(item, Token![,])?.into_iter().collect())
+    Ok(content.parse_terminated(T::parse, Token![,])?.into_iter().collect())
 }
 
-fn source(input: ParseStream) -> syn::Result<(Path, LitStr)> {
-    let content;
-    parenthesized!(content in input);
-    let page = content.parse()?;
-    content.parse::<Token![,]>()?;
-    Ok((page, content.parse()?))
+/// `(PAGE, "SECTION")`
+struct Source(Path, LitStr);
+
+impl Parse for Source {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let content;
+        parenthesized!(content in input);
+        let page = content.parse()?;
+        content.parse::<Token![,]>()?;
+        Ok(Self(page, content.parse()?))
+    }
 }
 
 impl Parse for CaseArgs {
@@ -63,8 +68,12 @@ impl Parse for CaseArgs {
         let page: Path = input.parse()?;
         input.parse::<Token![,]>()?;
         let section: LitStr = input.parse()?;
-        let mut args =
-            Self { sources: vec![(page, section)], settles: vec![], needs: vec![], deadline: None };
+        let mut args = Self {
+            sources: vec![Source(page, section)],
+            settles: vec![],
+            needs: vec![],
+            deadline: None,
+        };
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
@@ -73,9 +82,9 @@ impl Parse for CaseArgs {
             let key: Ident = input.parse()?;
             input.parse::<Token![=]>()?;
             match key.to_string().as_str() {
-                "settles" => args.settles = list(input, |i| i.parse())?,
-                "needs" => args.needs = list(input, |i| i.parse())?,
-                "also" => args.sources.extend(list(input, source)?),
+                "settles" => args.settles = list(input)?,
+                "needs" => args.needs = list(input)?,
+                "also" => args.sources.extend(list(input)?),
                 "deadline" => args.deadline = Some(input.parse()?),
                 _ => {
                     return Err(syn::Error::new(
@@ -182,7 +191,7 @@ fn expand_case(args: &CaseArgs, function: &mut ItemFn) -> syn::Result<proc_macro
     let visibility = &function.vis;
     let signature = &function.sig;
     let block = &function.block;
-    let sources = args.sources.iter().map(|(page, section)| {
+    let sources = args.sources.iter().map(|Source(page, section)| {
         quote! { ::ipcspec_harness::Source { page: #page, section: #section } }
     });
     let settles = &args.settles;
@@ -198,9 +207,7 @@ fn expand_case(args: &CaseArgs, function: &mut ItemFn) -> syn::Result<proc_macro
         #(#docs)*
         #[allow(
             non_upper_case_globals,
-            clippy::doc_markdown,
-            clippy::needless_question_mark,
-            clippy::nonminimal_bool
+            clippy::needless_question_mark
         )]
         #visibility const #name: ::ipcspec_harness::Case = {
             #(#others)*
