@@ -104,6 +104,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::needless_borrow)]
     fn bytes_are_preferred_to_debug() {
         use super::{ViaBytes as _, ViaDebug as _};
         assert_eq!((&Shown(&b"ab".to_vec())).shown(), "b\"ab\"");

@@ -157,7 +157,7 @@ fn closes_every_descriptor() -> Verdict {
     unsafe { libc::close_range(0, u32::MAX, 0) };
     check!(
         nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())
-            .map(|fd| std::os::fd::IntoRawFd::into_raw_fd(fd))
+            .map(std::os::fd::IntoRawFd::into_raw_fd)
             == Ok(1)
     );
     Ok(())

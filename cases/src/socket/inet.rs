@@ -1,7 +1,7 @@
 //! Internet sockets over loopback: TCP, UDP, ports, connections.
 //!
 //! What is sent over loopback may arrive after `send` has returned: every
-//! receive that comes first sleeps, or comes after [`wait_for`].
+//! receive that comes first sleeps, or comes after `wait_for`.
 
 use libc::{
     AF_INET, AF_INET6, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_RDWR,

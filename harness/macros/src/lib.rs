@@ -1,4 +1,4 @@
-//! `#[case]` turns a documented function into a [`Case`] constant, `check!`
+//! `#[case]` turns a documented function into a `Case` constant, `check!`
 //! turns a comparison into a verdict that tells what was wanted and what came.
 //!
 //! Both are re-exported by `ipcspec-harness`; use them from there.
