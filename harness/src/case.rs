@@ -11,14 +11,8 @@ use crate::{Need, Verdict};
 pub struct Page(pub &'static str);
 
 impl fmt::Display for Page {
-    /// `pipe.7` is told as `pipe(7)`; a text without a dot as it is.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.rsplit_once('.') {
-            Some((name, section)) if section.starts_with(|c: char| c.is_ascii_digit()) => {
-                write!(f, "{name}({section})")
-            }
-            _ => f.write_str(self.0),
-        }
+        f.write_str(&crate::show::page(self.0))
     }
 }
 

@@ -65,6 +65,16 @@ pub fn shorten(text: &str, limit: usize) -> String {
     format!("{head} … {tail} ({length} characters)")
 }
 
+/// The page `pipe.7` as `pipe(7)`; what is no man page as it is.
+pub fn page(name: &str) -> String {
+    match name.rsplit_once('.') {
+        Some((name, section)) if section.starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("{name}({section})")
+        }
+        _ => name.to_owned(),
+    }
+}
+
 /// The name of a signal: `SIGPIPE`, `SIGRTMIN+3`, or `signal 99`.
 pub fn signal(number: i32) -> String {
     if let Ok(signal) = Signal::try_from(number) {

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use ipcspec_harness::{Case, Evidence, Isolation, Outcome, Report, Source, target::Target};
+use ipcspec_harness::{Case, Evidence, Isolation, Outcome, Report, Source, show, target::Target};
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, Trouble};
@@ -236,10 +236,7 @@ impl CaseRecord {
 
 impl std::fmt::Display for SourceRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.page.rsplit_once('.') {
-            Some((name, section)) => write!(f, "{name}({section}), {}", self.section),
-            None => write!(f, "{}, {}", self.page, self.section),
-        }
+        write!(f, "{}, {}", show::page(&self.page), self.section)
     }
 }
 
@@ -287,7 +284,17 @@ impl Counts {
 /// The last line of the stream.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct End {
-    /// How many cases had each verdict.
+    /// `pipe.7` as `pipe(7)`; what is no man page as it is.
+fn told_page(page: &str) -> String {
+    match page.rsplit_once('.') {
+        Some((name, section)) if section.starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("{name}({section})")
+        }
+        _ => page.to_owned(),
+    }
+}
+
+/// How many cases had each verdict.
     pub counts: Counts,
     /// Cases that were planned and not run.
     pub not_run: usize,

@@ -326,7 +326,7 @@ fn waiter_for_one_passes_an_older_waiter_for_two() -> Verdict {
 }
 
 /// Of sleepers that want the same, each release serves the one that has slept longest.
-#[case(SEMOP_2, "DESCRIPTION", settles = ["A23", "B22"])]
+#[case(IPC_SEM_C, "FIFO ordering for semop() operations", settles = ["A23", "B22"])]
 fn equal_waiters_are_served_in_order() -> Verdict {
     let sem = Sem::private(&[0, 0])?;
     let served = Counter::new()?;
