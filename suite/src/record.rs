@@ -284,17 +284,7 @@ impl Counts {
 /// The last line of the stream.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct End {
-    /// `pipe.7` as `pipe(7)`; what is no man page as it is.
-fn told_page(page: &str) -> String {
-    match page.rsplit_once('.') {
-        Some((name, section)) if section.starts_with(|c: char| c.is_ascii_digit()) => {
-            format!("{name}({section})")
-        }
-        _ => page.to_owned(),
-    }
-}
-
-/// How many cases had each verdict.
+    /// How many cases had each verdict.
     pub counts: Counts,
     /// Cases that were planned and not run.
     pub not_run: usize,
