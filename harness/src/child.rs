@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::sched_yield;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, gettid};
 
 use crate::arena::{Slot, arena};
@@ -224,17 +224,12 @@ impl Child {
 
     /// How it ended, if it has; it stays to be reaped.
     fn ended(&self) -> Option<String> {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        match waitid(Id::Pid(self.pid), flags) {
-            Ok(WaitStatus::StillAlive) => None,
-            Ok(WaitStatus::Exited(_, status)) => Some(match self.slot.taken() {
+        match peek(self.pid) {
+            Ok(None) => None,
+            Ok(Some(end)) => Some(match self.slot.taken() {
                 Some(Err(failure)) => format!("ended: {failure}"),
-                _ => format!("{:?}", End::Exited(status)),
+                _ => format!("{end:?}"),
             }),
-            Ok(WaitStatus::Signaled(_, signal, _)) => {
-                Some(format!("{:?}", End::Killed(signal as i32)))
-            }
-            Ok(other) => Some(format!("{other:?}")),
             Err(errno) => Some(format!("waitid gives {}", show::errno(errno))),
         }
     }
@@ -295,6 +290,23 @@ fn guarded(body: impl FnOnce() -> Verdict) -> Verdict {
     })
 }
 
+/// How `child` ended, if it has; it stays to be reaped. Past nix, which knows
+/// no real-time signals.
+fn peek(child: Pid) -> nix::Result<Option<End>> {
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: one siginfo_t is written; all zero, it says that nobody ended.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        Errno::result(libc::waitid(libc::P_PID, child.as_raw() as u32, &raw mut info, flags))?;
+        let status = info.si_status();
+        Ok((info.si_pid() != 0).then_some(match info.si_code {
+            libc::CLD_EXITED => End::Exited(status),
+            libc::CLD_DUMPED => End::Dumped(status),
+            _ => End::Killed(status),
+        }))
+    }
+}
+
 /// Waits until `child` can be reaped without sleeping; `false` when it cannot
 /// after `limit`.
 pub(crate) fn await_exit(child: Pid, limit: Duration) -> nix::Result<bool> {
@@ -306,8 +318,7 @@ pub(crate) fn await_exit(child: Pid, limit: Duration) -> nix::Result<bool> {
     };
     let Some(pidfd) = pidfd else {
         // A kernel without pidfd is asked again and again.
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        while waitid(Id::Pid(child), flags)? == WaitStatus::StillAlive {
+        while peek(child)?.is_none() {
             if Instant::now() >= limit {
                 return Ok(false);
             }

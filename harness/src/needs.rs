@@ -213,12 +213,7 @@ pub(crate) fn meet(needs: &[Need], isolation: &Isolation) -> Verdict {
             }
             Need::Sysctl(name) => match isolation.may_write_sysctl(name) {
                 Err(reason) => Some(reason),
-                Ok(()) => crate::isolation::open_sysctls()
-                    .and_then(|()| {
-                        fs::OpenOptions::new().write(true).open(format!("/proc/sys/{name}"))
-                    })
-                    .err()
-                    .map(|error| format!("{need} ({error})")),
+                Ok(()) => rewrite_sysctl(name).err().map(|error| format!("{need} ({error})")),
             },
             Need::Own(kinds) => unless(isolation.namespaces.contains(kinds)),
             Need::CanUnshare(kinds) => {
@@ -265,6 +260,14 @@ pub(crate) fn meet(needs: &[Need], isolation: &Isolation) -> Verdict {
     };
     let missing: Vec<_> = needs.iter().filter(closed).map(Need::to_string).collect();
     if missing.is_empty() { Ok(()) } else { Err(Failure::skipped(missing)) }
+}
+
+/// Opens the sysctls of this case's own namespaces, and writes one as it is:
+/// some kernels let it be opened and not written.
+fn rewrite_sysctl(name: &str) -> std::io::Result<()> {
+    crate::isolation::open_sysctls()?;
+    let path = format!("/proc/sys/{name}");
+    fs::write(&path, fs::read(&path)?)
 }
 
 /// Tries in a child, so that this process stays where it is.
