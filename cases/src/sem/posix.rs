@@ -89,7 +89,7 @@ fn post_lets_one_waiter_through() -> Verdict {
 }
 
 /// Between sem_wait and sem_post on a semaphore that started at 1 there is never more than one process.
-#[case(SEM_OVERVIEW_7, "DESCRIPTION", settles = ["A25", "A24"])]
+#[case(SEM_OVERVIEW_7, "DESCRIPTION", settles = ["A25", "A24"], deadline = 60)]
 fn mutex_admits_one_process_at_a_time() -> Verdict {
     const ROUNDS: u64 = 5000;
     let sem = Semaphore::shared(1)?;

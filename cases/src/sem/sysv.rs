@@ -195,7 +195,7 @@ fn concurrent_p_and_v_lose_nothing() -> Verdict {
 }
 
 /// Between P and V on a semaphore that started at 1 there is never more than one process.
-#[case(SEMOP_2, "DESCRIPTION", settles = ["A25", "A24"])]
+#[case(SEMOP_2, "DESCRIPTION", settles = ["A25", "A24"], deadline = 60)]
 fn semaphore_at_one_admits_one_process_at_a_time() -> Verdict {
     const ROUNDS: u64 = 5000;
     let sem = Sem::private(&[1])?;
