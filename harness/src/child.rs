@@ -261,7 +261,8 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if !self.reaped.get() {
+        // A child that was reaped behind our back has given its id away.
+        if !self.reaped.get() && peek(self.pid).is_ok() {
             let _ = kill(self.pid, Signal::SIGKILL);
             while waitpid(self.pid, None) == Err(Errno::EINTR) {}
         }

@@ -5,10 +5,10 @@ use ipcspec_harness::Outcome;
 use crate::human;
 use crate::record::CaseRecord;
 
-/// The whole report.
-pub fn render(records: &[CaseRecord]) -> String {
+/// The whole report; `place` says where the run was.
+pub fn render(place: &str, records: &[CaseRecord]) -> String {
     let mechanisms = human::by_mechanism(records);
-    let mut text = format!("KTAP version 1\n1..{}\n", mechanisms.len());
+    let mut text = format!("KTAP version 1\n# {place}\n1..{}\n", mechanisms.len());
     for (index, (mechanism, cases)) in mechanisms.iter().enumerate() {
         text += &format!("  KTAP version 1\n  # Subtest: {mechanism}\n  1..{}\n", cases.len());
         for (index, record) in cases.iter().enumerate() {
@@ -71,7 +71,7 @@ mod tests {
             expecting(Violated, Violated),
             expecting(Held, Violated),
         ];
-        let text = render(&records);
+        let text = render("here", &records);
         let results: Vec<_> = text.lines().filter(|line| line.contains("ok ")).collect();
         assert_eq!(
             results,

@@ -143,7 +143,7 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
     }
     let summary = human::summary(&start, &records, &end, options.quiet);
     if options.ktap {
-        print(&ktap::render(&records))?;
+        print(&ktap::render(&human::place(&start), &records))?;
     } else if matches!(sink, Sink::Stdout) {
         eprint!("{summary}");
     } else {
