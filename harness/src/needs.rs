@@ -121,6 +121,18 @@ impl Cap {
         name
     }
 
+    /// Whether this process's user namespace owns the namespaces of what the
+    /// capability is about, as far as /proc tells.
+    fn reaches_its_objects(self) -> bool {
+        let kinds: &[&str] = match self {
+            Self::NetAdmin | Self::NetBindService | Self::NetRaw => &["net"],
+            Self::IpcOwner => &["ipc"],
+            Self::SysAdmin => &["ipc", "mnt", "net", "pid"],
+            _ => &[],
+        };
+        kinds.iter().all(|kind| is_owned(kind))
+    }
+
     fn is_in(self, set: u64) -> bool {
         set >> (self as u32) & 1 == 1
     }
@@ -191,12 +203,40 @@ fn uid_map_is_whole() -> bool {
     })
 }
 
+/// Whether this process's namespace of this kind is owned by its user
+/// namespace. A kernel that cannot be asked is trusted.
+fn is_owned(kind: &str) -> bool {
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    use std::os::unix::fs::MetadataExt;
+    const NS_GET_USERNS: libc::Ioctl = 0xb701;
+    let Ok(namespace) = fs::File::open(format!("/proc/self/ns/{kind}")) else { return true };
+    // SAFETY: takes no argument; the new descriptor is owned from here on.
+    let owner = unsafe {
+        match libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS) {
+            // Out of sight: an ancestor.
+            -1 => return nix::errno::Errno::last() != nix::errno::Errno::EPERM,
+            fd => fs::File::from(OwnedFd::from_raw_fd(fd)),
+        }
+    };
+    match (owner.metadata(), fs::metadata("/proc/self/ns/user")) {
+        (Ok(owner), Ok(own)) => owner.ino() == own.ino(),
+        _ => true,
+    }
+}
+
+/// Whether this is the initial user namespace, or one that maps every id to
+/// itself, as far as /proc tells.
+fn is_initial_user_namespace() -> bool {
+    fs::read_to_string("/proc/self/uid_map")
+        .map_or(true, |map| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+}
+
 /// Checks all needs, then takes on the privilege that they ask for.
 pub(crate) fn meet(needs: &[Need], isolation: &Isolation) -> Verdict {
     let wants_caps = needs
         .iter()
         .any(|need| matches!(need, Need::OwnCap(_) | Need::Sysctl(_) | Need::CanUnshare(_)));
-    let initial_user = !isolation.user;
+    let initial_user = !isolation.user && is_initial_user_namespace();
     let caps = effective_caps();
     let mut missing = vec![];
     let mut absent = None;
@@ -205,7 +245,9 @@ pub(crate) fn meet(needs: &[Need], isolation: &Isolation) -> Verdict {
         let lacks = match *need {
             Need::Root => unless(initial_user && Uid::effective().is_root()),
             Need::Cap(cap) => unless(initial_user && cap.is_in(caps)),
-            Need::OwnCap(cap) => unless(cap.is_in(caps)),
+            Need::OwnCap(cap) => {
+                unless(cap.is_in(caps) && (initial_user || cap.reaches_its_objects()))
+            }
             // Told apart below, once the case is who it will be.
             Need::Unprivileged | Need::Directory(_) => None,
             Need::OtherUsers => {

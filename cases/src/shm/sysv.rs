@@ -4,6 +4,7 @@ use libc::{PROT_READ, SHM_EXEC, SHM_RDONLY, SHM_REMAP, SHM_RND};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::getegid;
 
 use crate::prelude::*;
 use crate::sys::memory::{Memory, READ_WRITE, page_size};
@@ -621,14 +622,31 @@ const HUGE_PAGES: Facility = Facility {
     probe: || memfd_create("probe", MFdFlags::MFD_HUGETLB).map(drop),
 };
 
-refusals! {
-    SHMGET_2, "ERRORS", needs = [Need::Facility(HUGE_PAGES), Need::Unprivileged];
+/// This process's group as the parent of its user namespace knows it.
+fn outer_group() -> Verdict<u64> {
+    let group = u64::from(getegid().as_raw());
+    for row in std::fs::read_to_string("/proc/self/gid_map")?.lines() {
+        let numbers: Vec<u64> =
+            row.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        if let [inner, outer, count] = numbers[..]
+            && (inner..inner + count).contains(&group)
+        {
+            return Ok(outer + group - inner);
+        }
+    }
+    Ok(group)
+}
 
-    /// Without CAP_IPC_LOCK, and outside hugetlb_shm_group, no segment has huge pages.
-    ["shmget.2 EPERM"] huge_pages_without_privilege_are_refused => EPERM: {
-        allow_locked(0)?;
-        Segment::open(libc::IPC_PRIVATE, page_size(), libc::SHM_HUGETLB | 0o600)
-    };
+/// Without CAP_IPC_LOCK, and outside hugetlb_shm_group, no segment has huge pages.
+#[case(SHMGET_2, "ERRORS", settles = ["shmget.2 EPERM"], needs = [Need::Facility(HUGE_PAGES), Need::Unprivileged, Need::File("/proc/sys/vm/hugetlb_shm_group")])]
+fn huge_pages_without_privilege_are_refused() -> Verdict {
+    if outer_group()? == sysctl("vm/hugetlb_shm_group")? {
+        return Err(Failure::skipped(vec!["a group other than hugetlb_shm_group".to_owned()]));
+    }
+    allow_locked(0)?;
+    let made = Segment::open(libc::IPC_PRIVATE, page_size(), libc::SHM_HUGETLB | 0o600);
+    check!(made == Err(EPERM));
+    Ok(())
 }
 
 refusals! {
