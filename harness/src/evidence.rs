@@ -54,7 +54,7 @@ impl Evidence {
 /// Consecutive reads of state `S` that count as sleeping.
 const STATE_READS: u32 = 50;
 /// The wait of last resort.
-const BOUNDED_WAIT: Duration = Duration::from_millis(20);
+const BOUNDED_WAIT: Duration = Duration::from_millis(50);
 
 /// What a task is doing, as far as /proc tells.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -229,6 +229,8 @@ fn prepare() -> std::io::Result<Desk> {
         // No /dev: the read end of a pipe that nobody writes to.
         Err(_) => dup2_stdin(pipe2(OFlag::O_CLOEXEC)?.0)?,
     }
+    // Nothing of a worker's own belongs into the runner's output.
+    dup2_stdout(&output_end)?;
     // A terminal's signals are for the runner.
     let _ = setsid();
     let _ = nix::sys::prctl::set_child_subreaper(true);

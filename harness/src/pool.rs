@@ -232,11 +232,10 @@ fn with_supervisor<R>(
     let orders = serde_json::to_string(orders).map_err(io::Error::other)?;
     let their_end = theirs.as_raw_fd();
     let dress = |command: &mut Command| {
-        command
-            .env(ORDERS, orders)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit());
+        command.env(ORDERS, orders);
+        // Not null: a bare root has no /dev/null. The worker turns away from
+        // our output by itself.
+        command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
         // Not `stdin(theirs)`: a Command keeps what it is given, and as long
         // as this process has a copy, a dead worker is not seen as such.
         // SAFETY: dup2 is async-signal-safe.

@@ -10,6 +10,9 @@ use crate::prelude::*;
 use crate::sys::posix_sem::{Semaphore, highest_value, new_name, unlink};
 use crate::sys::signals::{Action, catch};
 
+/// Where the C library keeps named semaphores.
+const NAMES: Need = Need::Directory("/dev/shm");
+
 /// The cases of this module.
 pub const CASES: &[Case] = &[
     // Waiting and posting.
@@ -206,7 +209,7 @@ fn post_beyond_the_maximum_is_refused() -> Verdict {
 }
 
 /// Processes that open one name have one semaphore; O_CREAT on an existing name leaves its value alone.
-#[case(SEM_OPEN_3, "DESCRIPTION", also = [(SEM_OVERVIEW_7, "DESCRIPTION")], settles = ["A27"])]
+#[case(SEM_OPEN_3, "DESCRIPTION", also = [(SEM_OVERVIEW_7, "DESCRIPTION")], settles = ["A27"], needs = [NAMES])]
 fn name_leads_every_process_to_one_semaphore() -> Verdict {
     let name = new_name()?;
     let made = Latch::new()?;
@@ -227,7 +230,7 @@ fn name_leads_every_process_to_one_semaphore() -> Verdict {
 }
 
 /// A named semaphore keeps its value when every process that had it open is gone.
-#[case(SEM_OVERVIEW_7, "Persistence", settles = ["A27"])]
+#[case(SEM_OVERVIEW_7, "Persistence", settles = ["A27"], needs = [NAMES])]
 fn named_semaphore_outlives_its_creator() -> Verdict {
     let name = new_name()?;
     let creator = Child::spawn(|| {
@@ -241,7 +244,7 @@ fn named_semaphore_outlives_its_creator() -> Verdict {
 }
 
 /// An unlinked name is free at once for a new semaphore, while the old one goes on for those that have it.
-#[case(SEM_UNLINK_3, "DESCRIPTION")]
+#[case(SEM_UNLINK_3, "DESCRIPTION", needs = [NAMES])]
 fn unlinked_name_is_free_while_the_semaphore_lives() -> Verdict {
     let (old, name) = Semaphore::named(0)?;
     let waiter = sleeper(&old)?;
@@ -255,7 +258,7 @@ fn unlinked_name_is_free_while_the_semaphore_lives() -> Verdict {
 }
 
 /// A semaphore whose mode grants nothing is open to who creates it, and cannot be opened afterwards.
-#[case(SEM_OPEN_3, "ERRORS", needs = [Need::Unprivileged], settles = ["sem_open.3 EACCES"])]
+#[case(SEM_OPEN_3, "ERRORS", needs = [NAMES, Need::Unprivileged], settles = ["sem_open.3 EACCES"])]
 fn open_without_permission_is_refused() -> Verdict {
     let name = new_name()?;
     let sem = Semaphore::open(&name, OFlag::O_CREAT | OFlag::O_EXCL, 0, 1);
@@ -265,7 +268,7 @@ fn open_without_permission_is_refused() -> Verdict {
 }
 
 /// sem_open needs a free descriptor, and fails without one.
-#[case(SEM_OPEN_3, "ERRORS", settles = ["sem_open.3 EMFILE"])]
+#[case(SEM_OPEN_3, "ERRORS", settles = ["sem_open.3 EMFILE"], needs = [NAMES])]
 fn open_without_free_descriptors_is_refused() -> Verdict {
     let (sem, name) = Semaphore::named(1)?;
     sem.close()?;
@@ -276,7 +279,7 @@ fn open_without_free_descriptors_is_refused() -> Verdict {
 }
 
 /// Who does not own a named semaphore may not unlink it, whatever its mode.
-#[case(SEM_UNLINK_3, "ERRORS", needs = [Need::OtherUsers], settles = ["sem_unlink.3 EACCES"])]
+#[case(SEM_UNLINK_3, "ERRORS", needs = [NAMES, Need::OtherUsers], settles = ["sem_unlink.3 EACCES"])]
 fn stranger_may_not_unlink() -> Verdict {
     let name = new_name()?;
     let sem = Semaphore::open(&name, OFlag::O_CREAT | OFlag::O_EXCL, 0o666, 1)?;
@@ -311,7 +314,7 @@ refusals! {
 }
 
 refusals! {
-    SEM_OPEN_3, "ERRORS";
+    SEM_OPEN_3, "ERRORS", needs = [NAMES];
 
     /// With O_CREAT and O_EXCL, a name that exists is refused.
     ["sem_open.3 EEXIST"] existing_name_is_refused_with_excl => EEXIST: {
@@ -330,7 +333,7 @@ refusals! {
 }
 
 refusals! {
-    SEM_UNLINK_3, "ERRORS";
+    SEM_UNLINK_3, "ERRORS", needs = [NAMES];
 
     /// A name that does not exist cannot be unlinked.
     ["sem_unlink.3 ENOENT"] unlink_of_an_unknown_name_is_refused => ENOENT: unlink(&new_name()?);

@@ -10,6 +10,9 @@ use crate::prelude::*;
 use crate::sys::memory::{Memory, READ_WRITE, page_size};
 use crate::sys::{name_of, unique_name};
 
+/// Where the C library keeps the objects.
+const OBJECTS: Need = Need::Directory("/dev/shm");
+
 /// The cases of this module.
 pub const CASES: &[Case] = &[
     name_leads_every_process_to_the_same_memory,
@@ -43,7 +46,7 @@ fn open(name: &str, flags: OFlag, mode: u32) -> nix::Result<OwnedFd> {
 }
 
 /// A new object has no bytes, gets zeroes by ftruncate, and its name leads another process to the same memory.
-#[case(SHM_OPEN_3, "DESCRIPTION", settles = ["A19", "shm_open.3 O_CREAT", "shm_open.3 O_RDWR", "shm_overview.7 shm_open"])]
+#[case(SHM_OPEN_3, "DESCRIPTION", settles = ["A19", "shm_open.3 O_CREAT", "shm_open.3 O_RDWR", "shm_overview.7 shm_open"], needs = [OBJECTS])]
 fn name_leads_every_process_to_the_same_memory() -> Verdict {
     let name = own_name()?;
     let file = open(&name, NEW, 0o600)?;
@@ -66,7 +69,7 @@ fn name_leads_every_process_to_the_same_memory() -> Verdict {
 }
 
 /// shm_unlink frees the name at once, for a new and distinct object, while who has mapped the old one goes on sharing it.
-#[case(SHM_OPEN_3, "DESCRIPTION", settles = ["shm_overview.7 shm_unlink"])]
+#[case(SHM_OPEN_3, "DESCRIPTION", settles = ["shm_overview.7 shm_unlink"], needs = [OBJECTS])]
 fn unlinked_object_lives_on_and_frees_its_name() -> Verdict {
     let name = own_name()?;
     let old = open(&name, NEW, 0o600)?;
@@ -88,7 +91,7 @@ fn unlinked_object_lives_on_and_frees_its_name() -> Verdict {
 }
 
 /// Of several processes that create one name with O_EXCL at once, one makes the object and the others get EEXIST.
-#[case(SHM_OPEN_3, "DESCRIPTION", settles = ["shm_open.3 O_EXCL", "shm_open.3 EEXIST"])]
+#[case(SHM_OPEN_3, "DESCRIPTION", settles = ["shm_open.3 O_EXCL", "shm_open.3 EEXIST"], needs = [OBJECTS])]
 fn exclusive_creation_succeeds_for_one_process() -> Verdict {
     let (name, start, made) = (own_name()?, Latch::new()?, Counter::new()?);
     let create = || {
@@ -108,7 +111,7 @@ fn exclusive_creation_succeeds_for_one_process() -> Verdict {
 }
 
 /// The descriptor is the lowest that is free, and is closed on exec.
-#[case(SHM_OPEN_3, "DESCRIPTION")]
+#[case(SHM_OPEN_3, "DESCRIPTION", needs = [OBJECTS])]
 fn descriptor_is_the_lowest_and_closed_on_exec() -> Verdict {
     let (low, _high) = pipe()?;
     let free = low.as_raw_fd();
@@ -120,7 +123,7 @@ fn descriptor_is_the_lowest_and_closed_on_exec() -> Verdict {
 }
 
 /// The mode of a new object is the one asked for, less the bits of the umask.
-#[case(SHM_OPEN_3, "DESCRIPTION")]
+#[case(SHM_OPEN_3, "DESCRIPTION", needs = [OBJECTS])]
 fn mode_is_cut_by_the_umask() -> Verdict {
     nix::sys::stat::umask(Mode::from_bits_retain(0o027));
     let file = open(&own_name()?, NEW, 0o666)?;
@@ -131,7 +134,7 @@ fn mode_is_cut_by_the_umask() -> Verdict {
 }
 
 /// O_TRUNC empties an existing object and leaves its mode alone.
-#[case(SHM_OPEN_3, "DESCRIPTION", settles = ["shm_open.3 O_TRUNC"])]
+#[case(SHM_OPEN_3, "DESCRIPTION", settles = ["shm_open.3 O_TRUNC"], needs = [OBJECTS])]
 fn truncating_keeps_the_mode() -> Verdict {
     let name = own_name()?;
     let file = open(&name, NEW, 0o600)?;
@@ -144,7 +147,7 @@ fn truncating_keeps_the_mode() -> Verdict {
 }
 
 /// What was opened with O_RDONLY can be mapped for reading only.
-#[case(SHM_OPEN_3, "DESCRIPTION", settles = ["shm_open.3 O_RDONLY"])]
+#[case(SHM_OPEN_3, "DESCRIPTION", settles = ["shm_open.3 O_RDONLY"], needs = [OBJECTS])]
 fn readonly_object_is_not_mapped_for_writing() -> Verdict {
     let name = own_name()?;
     ftruncate(open(&name, NEW, 0o600)?, page_size() as i64)?;
@@ -159,7 +162,7 @@ fn readonly_object_is_not_mapped_for_writing() -> Verdict {
 }
 
 /// Without privilege, an object is opened for what its mode allows and nothing else.
-#[case(SHM_OPEN_3, "ERRORS", settles = ["shm_open.3 EACCES 2"], needs = [Need::Unprivileged, Need::Directory("/dev/shm")])]
+#[case(SHM_OPEN_3, "ERRORS", settles = ["shm_open.3 EACCES 2"], needs = [OBJECTS, Need::Unprivileged])]
 fn object_is_opened_as_its_mode_allows() -> Verdict {
     let name = own_name()?;
     open(&name, NEW, 0o400)?;
@@ -170,7 +173,7 @@ fn object_is_opened_as_its_mode_allows() -> Verdict {
 }
 
 /// The object of another user is neither opened against its mode nor unlinked.
-#[case(SHM_OPEN_3, "ERRORS", settles = ["shm_open.3 EACCES 1"], needs = [Need::OtherUsers])]
+#[case(SHM_OPEN_3, "ERRORS", settles = ["shm_open.3 EACCES 1"], needs = [OBJECTS, Need::OtherUsers])]
 fn object_of_another_user_is_not_unlinked() -> Verdict {
     let name = own_name()?;
     open(&name, NEW, 0o644)?;
@@ -187,7 +190,7 @@ fn object_of_another_user_is_not_unlinked() -> Verdict {
 }
 
 refusals! {
-    SHM_OPEN_3, "ERRORS";
+    SHM_OPEN_3, "ERRORS", needs = [OBJECTS];
 
     /// Without O_CREAT a name that does not exist is not opened.
     ["shm_open.3 ENOENT 1"] missing_object_is_not_opened => ENOENT: open(&own_name()?, OFlag::O_RDWR, 0);

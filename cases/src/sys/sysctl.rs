@@ -1,15 +1,22 @@
 //! Limits of the target, read where the kernel tells them.
 
-use ipcspec_harness::Verdict;
+use ipcspec_harness::{Failure, Verdict};
 
 /// The number in `/proc/sys/NAME`.
 pub fn sysctl(name: &str) -> Verdict<u64> {
     Ok(numbers(name)?[0])
 }
 
-/// All numbers in `/proc/sys/NAME`.
+/// All numbers in `/proc/sys/NAME`; where there is no such file, the case is
+/// skipped.
 pub fn numbers(name: &str) -> Verdict<Vec<u64>> {
-    let text = std::fs::read_to_string(format!("/proc/sys/{name}"))?;
+    let path = format!("/proc/sys/{name}");
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Failure::skipped(vec![path]));
+        }
+        other => other?,
+    };
     let numbers: Vec<u64> =
         text.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>()?;
     if numbers.is_empty() { Err(format!("/proc/sys/{name} is empty"))? } else { Ok(numbers) }
