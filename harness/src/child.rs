@@ -162,6 +162,15 @@ impl Child {
         Task::process(self.pid).blocked_in(calls, || self.ended())
     }
 
+    /// Waits for proof that it sleeps in one of these system calls, sends it
+    /// `signal` then, and joins it.
+    #[track_caller]
+    pub fn interrupt_in(self, calls: Syscalls, signal: Signal) -> Verdict {
+        self.blocked_in(calls)?;
+        self.kill(signal)?;
+        self.join()
+    }
+
     /// Waits until it has opened `latch`: proof that nothing before that
     /// blocks. Violated when it sleeps in a system call instead.
     #[track_caller]

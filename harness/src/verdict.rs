@@ -205,28 +205,7 @@ impl Mishap for std::io::Error {
     }
 }
 
-macro_rules! mishaps {
-    ($($error:ty),* $(,)?) => { $(
-        impl Mishap for $error {
-            #[track_caller]
-            fn into_failure(self, call: &str) -> Failure {
-                Failure::new(Outcome::Broken, call, String::new(), &self.to_string())
-            }
-        }
-    )* };
-}
-
-mishaps!(
-    String,
-    &str,
-    std::ffi::NulError,
-    std::num::ParseIntError,
-    std::num::TryFromIntError,
-    std::str::Utf8Error,
-    std::string::FromUtf8Error,
-    std::array::TryFromSliceError,
-);
-
+/// What `?` needs of an error that is a [`Mishap`].
 macro_rules! from_mishaps {
     ($($error:ty),* $(,)?) => { $(
         impl From<$error> for Failure {
@@ -238,9 +217,21 @@ macro_rules! from_mishaps {
     )* };
 }
 
-from_mishaps!(
-    Errno,
-    std::io::Error,
+/// Errors that are told by what they say of themselves.
+macro_rules! plain_mishaps {
+    ($($error:ty),* $(,)?) => { $(
+        impl Mishap for $error {
+            #[track_caller]
+            fn into_failure(self, call: &str) -> Failure {
+                Failure::new(Outcome::Broken, call, String::new(), &self.to_string())
+            }
+        }
+        from_mishaps!($error);
+    )* };
+}
+
+from_mishaps!(Errno, std::io::Error);
+plain_mishaps!(
     String,
     &str,
     std::ffi::NulError,

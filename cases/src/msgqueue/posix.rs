@@ -416,9 +416,7 @@ fn caught_signal_ends_a_receive() -> Verdict {
         check!(caught.is_open());
         Ok(())
     })?;
-    receiver.blocked_in(MQ_RECEIVE)?;
-    receiver.kill(SIGUSR1)?;
-    receiver.join()
+    receiver.interrupt_in(MQ_RECEIVE, SIGUSR1)
 }
 
 /// A caught signal ends the wait for room with EINTR, when SA_RESTART is not set, and nothing is sent.
@@ -433,9 +431,7 @@ fn caught_signal_ends_a_send() -> Verdict {
         check!(caught.is_open());
         Ok(())
     })?;
-    sender.blocked_in(MQ_SEND)?;
-    sender.kill(SIGUSR1)?;
-    sender.join()?;
+    sender.interrupt_in(MQ_SEND, SIGUSR1)?;
     check!(mq.receive(16) == Ok(Letter::new(b"full", 0)));
     check!(Mq::open(&name, O_RDONLY | O_NONBLOCK)?.receive(16) == Err(EAGAIN));
     Ok(())

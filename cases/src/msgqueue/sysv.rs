@@ -470,9 +470,7 @@ fn caught_signal_ends_a_receive() -> Verdict {
             check!(caught.is_open());
             Ok(())
         })?;
-        receiver.blocked_in(MSGRCV)?;
-        receiver.kill(SIGUSR1)?;
-        receiver.join()?;
+        receiver.interrupt_in(MSGRCV, SIGUSR1)?;
     }
     Ok(())
 }
@@ -490,9 +488,7 @@ fn caught_signal_ends_a_send() -> Verdict {
             check!(caught.is_open());
             Ok(())
         })?;
-        sender.blocked_in(MSGSND)?;
-        sender.kill(SIGUSR1)?;
-        sender.join()?;
+        sender.interrupt_in(MSGSND, SIGUSR1)?;
     }
     check!(queue.receive(1, 0, IPC_NOWAIT) == Ok(Message::new(1, b"x")));
     check!(queue.receive(1, 0, IPC_NOWAIT) == Err(ENOMSG));

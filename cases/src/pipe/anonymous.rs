@@ -606,16 +606,12 @@ fn signal_before_data_gives_eintr() -> Verdict {
         check!(text(&empty, 8) == Err(EINTR));
         Ok(())
     })?;
-    reader.blocked_in(READ)?;
-    reader.kill(SIGUSR1)?;
-    reader.join()?;
+    reader.interrupt_in(READ, SIGUSR1)?;
     let writer = Child::spawn(|| {
         check!(write(&full, b"x") == Err(EINTR));
         Ok(())
     })?;
-    writer.blocked_in(WRITE)?;
-    writer.kill(SIGUSR1)?;
-    writer.join()?;
+    writer.interrupt_in(WRITE, SIGUSR1)?;
     check!(unread(&w) == Ok(0));
     Ok(())
 }
@@ -630,9 +626,7 @@ fn signal_after_some_data_gives_a_short_write() -> Verdict {
         check!(write(&w, &vec![b'x'; 2 * all]) == Ok(all));
         Ok(())
     })?;
-    writer.blocked_in(WRITE)?;
-    writer.kill(SIGUSR1)?;
-    writer.join()?;
+    writer.interrupt_in(WRITE, SIGUSR1)?;
     check!(unread(&r) == Ok(all));
     Ok(())
 }

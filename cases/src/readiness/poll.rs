@@ -181,9 +181,7 @@ fn signal_ends_a_poll() -> Verdict {
         check!(wait(&r, IN, PollTimeout::NONE) == Err(EINTR));
         Ok(())
     })?;
-    poller.blocked_in(POLL)?;
-    poller.kill(SIGUSR1)?;
-    poller.join()
+    poller.interrupt_in(POLL, SIGUSR1)
 }
 
 /// An eventfd is readable while its counter is above 0, and writable while 1 can be added.

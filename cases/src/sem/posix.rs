@@ -128,9 +128,7 @@ fn handler_without_sa_restart_ends_a_wait() -> Verdict {
             check!(wait() == Err(EINTR));
             Ok(())
         })?;
-        waiter.blocked_in(FUTEX)?;
-        waiter.kill(SIGUSR1)?;
-        waiter.join()
+        waiter.interrupt_in(FUTEX, SIGUSR1)
     };
     let until = later(Duration::from_hours(1))?;
     interrupted(&|| sem.wait())?;
@@ -171,9 +169,7 @@ fn handler_may_post_for_the_wait_that_it_interrupts() -> Verdict {
         check!(sem.value() == Ok(0));
         Ok(())
     })?;
-    waiter.blocked_in(FUTEX)?;
-    waiter.kill(SIGUSR1)?;
-    waiter.join()
+    waiter.interrupt_in(FUTEX, SIGUSR1)
 }
 
 /// sem_timedwait returns ETIMEDOUT when its time has come, not earlier, and at once when it has passed.

@@ -469,9 +469,7 @@ fn handler_ends_a_sleep_in_spite_of_sa_restart() -> Verdict {
             check!(call() == Err(EINTR));
             Ok(())
         })?;
-        sleeper.blocked_in(SEMOP)?;
-        sleeper.kill(SIGUSR1)?;
-        sleeper.join()
+        sleeper.interrupt_in(SEMOP, SIGUSR1)
     };
     for change in [-2, 0] {
         interrupted(&|| sem.op(&[Op::new(0, change)]))?;
@@ -493,9 +491,7 @@ fn interrupted_semtimedop_leaves_its_time_limit() -> Verdict {
         check!(limit == TimeSpec::new(3600, 7));
         Ok(())
     })?;
-    sleeper.blocked_in(SEMOP)?;
-    sleeper.kill(SIGUSR1)?;
-    sleeper.join()
+    sleeper.interrupt_in(SEMOP, SIGUSR1)
 }
 
 /// A sleeper that is stopped and continued returns EINTR, though no handler ran.

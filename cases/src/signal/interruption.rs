@@ -135,9 +135,7 @@ fn slow_calls_fail_with_eintr() -> Verdict {
             check!(delivered() == [SIGUSR1], "{name}");
             Ok(())
         })?;
-        child.blocked_in(calls)?;
-        child.kill(SIGUSR1)?;
-        child.join()?;
+        child.interrupt_in(calls, SIGUSR1)?;
     }
     Ok(())
 }
@@ -197,9 +195,7 @@ fn waiting_calls_fail_with_eintr_in_spite_of_sa_restart() -> Verdict {
             check!(delivered() == [SIGUSR1], "{}", calls.name);
             Ok(())
         })?;
-        child.blocked_in(calls)?;
-        child.kill(SIGUSR1)?;
-        child.join()?;
+        child.interrupt_in(calls, SIGUSR1)?;
     }
     Ok(())
 }
@@ -215,9 +211,7 @@ fn an_interrupted_write_tells_what_it_moved() -> Verdict {
             check!(write(&w, &vec![0; 2 * capacity]) == Ok(capacity), "sa_flags {flags:#x}");
             Ok(())
         })?;
-        child.blocked_in(WRITE)?;
-        child.kill(SIGUSR1)?;
-        child.join()?;
+        child.interrupt_in(WRITE, SIGUSR1)?;
     }
     Ok(())
 }
@@ -234,9 +228,7 @@ fn a_sleeping_process_wakes_for_its_handler() -> Verdict {
         check!(delivered() == [SIGUSR1]);
         Ok(())
     })?;
-    child.blocked_in(NANOSLEEP)?;
-    child.kill(SIGUSR1)?;
-    child.join()
+    child.interrupt_in(NANOSLEEP, SIGUSR1)
 }
 
 /// While sigsuspend sleeps its mask is in force, a handler ends the sleep, and then the mask is as before.
@@ -254,9 +246,7 @@ fn sigsuspend_changes_the_mask_while_it_sleeps() -> Verdict {
     })?;
     child.blocked_in(SIGSUSPEND)?;
     child.kill(SIGUSR2)?;
-    child.blocked_in(SIGSUSPEND)?;
-    child.kill(SIGUSR1)?;
-    child.join()
+    child.interrupt_in(SIGSUSPEND, SIGUSR1)
 }
 
 /// A signal that is pending already ends sigsuspend at once, so that none is lost between the unblocking and the sleep.

@@ -370,9 +370,7 @@ fn waitall_is_cut_short_by_a_signal() -> Verdict {
         check!(ours.recv_with(8, MSG_WAITALL) == Ok("half".into()));
         Ok(())
     })?;
-    receiver.blocked_in(RECV)?;
-    receiver.kill(SIGUSR1)?;
-    receiver.join()
+    receiver.interrupt_in(RECV, SIGUSR1)
 }
 
 /// While the queue of a listener is full a connection is refused with EAGAIN or sleeps, until one is accepted.
