@@ -246,6 +246,14 @@ fn the_document_is_not_stale() {
 }
 
 #[test]
+fn the_readme_tells_how_many_cases_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let told = format!("Each of its {} cases", ipcspec_cases::all().len());
+    assert!(readme.contains(&told), "README.md does not say {told:?}");
+}
+
+#[test]
 fn a_worker_takes_no_arguments_of_the_runner() {
     // rusty-fork would stop at flags that it does not know.
     well(&["run", "--seed", "7", "--timeout-factor=2", "-j1", "-q", EOF]);
