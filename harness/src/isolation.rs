@@ -180,11 +180,8 @@ pub(crate) fn furnish(namespaces: Namespaces, fallback: &Path) -> Result<PathBuf
     let scratch = match scratch {
         Some(own) => own,
         None => {
-            let made = match fs::create_dir(fallback) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                other => other,
-            };
-            step("directory for cases", made)?;
+            // What is there already may be somebody's, or a link to it.
+            step("directory for cases", fs::create_dir(fallback))?;
             let open = fs::Permissions::from_mode(0o1777);
             step("directory for cases", fs::set_permissions(fallback, open))?;
             fallback.to_path_buf()

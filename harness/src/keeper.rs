@@ -10,7 +10,7 @@
 #![allow(unsafe_code)]
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
+use nix::sys::socket::{self, MsgFlags};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::time::TimeSpec;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -160,9 +161,10 @@ struct Desk {
     fallback: PathBuf,
 }
 
-/// A copy of `fd` out of the way of cases.
+/// A copy of `fd` out of the way of cases, as far as the limit allows.
 fn aside(fd: impl AsFd) -> nix::Result<OwnedFd> {
-    let copy = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(600))?;
+    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let copy = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC((limit / 2).min(600) as RawFd))?;
     // SAFETY: fresh from F_DUPFD.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
@@ -257,7 +259,7 @@ fn prepare() -> std::io::Result<Desk> {
     let _ = limit(Resource::RLIMIT_NOFILE, DESCRIPTORS);
     let fallback = isolation::writable_directory()
         .unwrap_or_else(|| PathBuf::from("/"))
-        .join(format!("ipcspec-{}", Pid::this()));
+        .join(format!("ipcspec-{}-{}", Pid::this(), nanos()));
     WORKER.store(Pid::this().as_raw(), std::sync::atomic::Ordering::SeqCst);
     Ok(Desk {
         runner: UnixStream::from(runner),
@@ -266,6 +268,13 @@ fn prepare() -> std::io::Result<Desk> {
         arena: arena::map()?,
         fallback,
     })
+}
+
+/// The nanoseconds of the clock: they keep a directory's name from being one
+/// that an earlier process of this id left.
+fn nanos() -> u32 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |time| time.subsec_nanos())
 }
 
 static WORKER: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
@@ -366,12 +375,16 @@ fn die_with_parent() {
 fn send(desk: &Desk, message: &impl Serialize) {
     let mut line = serde_json::to_vec(message).expect("messages can be serialized");
     line.push(b'\n');
-    // The runner gone shows as end of file on the next read.
-    let _ = nix::sys::signal::SigSet::from(Signal::SIGPIPE).thread_block();
-    let _ = (&desk.runner).write_all(&line);
-    let mut pending = SigSet::empty();
-    pending.add(Signal::SIGPIPE);
-    let _ = pending.thread_unblock();
+    let mut left = &line[..];
+    while !left.is_empty() {
+        // SIGPIPE has its default here, for the cases' sake.
+        match socket::send(desk.runner.as_raw_fd(), left, MsgFlags::MSG_NOSIGNAL) {
+            Ok(sent) => left = &left[sent..],
+            Err(Errno::EINTR) => {}
+            // The runner is gone: the next read shows it as end of file.
+            Err(_) => return,
+        }
+    }
 }
 
 fn keep(desk: &Desk, isolation: &Isolation, cases: &[&'static Case]) -> ! {

@@ -246,14 +246,18 @@ fn with_supervisor<R>(
             });
         }
     };
+    let serve = |child: u32| {
+        drop(theirs);
+        let result = body(ours);
+        let _ = await_exit(Pid::from_raw(child as i32), PARTING);
+        result
+    };
     // rusty-fork finds the program through /proc and needs a temporary file.
     if std::env::current_exe().is_err() || writable_directory().is_none() {
         let mut command = Command::new(program()?);
         dress(&mut command);
         let mut child = command.spawn()?;
-        drop(theirs);
-        let result = body(ours);
-        let _ = await_exit(Pid::from_raw(child.id() as i32), PARTING);
+        let result = serve(child.id());
         let _ = child.kill();
         let _ = child.wait();
         return result;
@@ -263,9 +267,7 @@ fn with_supervisor<R>(
         rusty_fork::rusty_fork_id!(),
         dress,
         |child, _| {
-            drop(theirs);
-            let result = body(ours);
-            let _ = await_exit(Pid::from_raw(child.id() as i32), PARTING);
+            let result = serve(child.id());
             let _ = child.kill();
             let _ = child.wait();
             result

@@ -5,7 +5,7 @@ use ipcspec_harness::{Case, Outcome};
 use serde::Deserialize;
 
 use crate::record::{CaseRecord, Expectation, Start};
-use crate::select::{Pattern, Selected};
+use crate::select::Pattern;
 use crate::{Result, Trouble};
 
 #[derive(Deserialize)]
@@ -77,11 +77,6 @@ impl Expectations {
             ))
         });
         self.stale.iter().cloned().chain(unmet).collect()
-    }
-
-    /// Whether any of the selected cases has an expectation.
-    pub fn concern(&self, selected: &[Selected]) -> bool {
-        selected.iter().any(|(_, case)| self.of(&case.path()).is_some())
     }
 }
 
