@@ -1,8 +1,8 @@
 //! What nearly every case uses.
 
 pub use ipcspec_harness::{
-    Cap, Case, Child, Counter, End, Facility, Failure, Latch, Namespaces, Need, Syscalls, Thread,
-    Verdict, case, check, close_copy,
+    Cap, Case, Child, Children, Counter, End, Facility, Failure, Latch, Namespaces, Need, Syscalls,
+    Thread, Verdict, case, check, close_copy, holds,
 };
 pub use nix::errno::Errno::{self, *};
 pub use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -14,3 +14,4 @@ pub use std::time::{Duration, Instant};
 pub use crate::pages::*;
 pub use crate::refusals;
 pub use crate::sys::calls::*;
+pub use crate::sys::descriptors::{say, text};

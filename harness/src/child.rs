@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
@@ -169,6 +170,26 @@ impl Child {
         self.blocked_in(calls)?;
         self.kill(signal)?;
         self.join()
+    }
+
+    /// Waits for proof that it sleeps in one of these system calls, sends it
+    /// `signal`, whose handler opens `handled`, and waits for proof that it
+    /// sleeps there again.
+    #[track_caller]
+    pub fn sleeps_on_in(&self, calls: Syscalls, signal: Signal, handled: Latch) -> Verdict {
+        self.blocked_in(calls)?;
+        self.kill(signal)?;
+        self.reaches(handled)?;
+        self.blocked_in(calls)
+    }
+
+    /// Stops it, wherever it is, and lets it continue.
+    #[track_caller]
+    pub fn stop_and_continue(&self) -> Verdict {
+        self.kill(Signal::SIGSTOP)?;
+        self.wait_stopped()?;
+        self.kill(Signal::SIGCONT)?;
+        self.wait_continued()
     }
 
     /// Waits until it has opened `latch`: proof that nothing before that
@@ -348,6 +369,59 @@ pub(crate) fn await_exit(child: Pid, limit: Duration) -> nix::Result<bool> {
             Ok(_) => return Ok(true),
             Err(errno) => return Err(errno),
         }
+    }
+}
+
+/// Several children that sleep and end together. Dropping them kills and reaps them.
+#[derive(Debug)]
+#[must_use = "children that are not kept are killed at once"]
+pub struct Children(Vec<Child>);
+
+impl Children {
+    /// Forks `count` children; each is told which one it is, from 0.
+    pub fn spawn(count: usize, body: impl Fn(usize) -> Verdict) -> Verdict<Self> {
+        (0..count).map(|which| Child::spawn(|| body(which))).collect::<Verdict<_>>().map(Self)
+    }
+
+    /// Waits for proof that each of them sleeps in one of these system calls.
+    #[track_caller]
+    pub fn blocked_in(&self, calls: Syscalls) -> Verdict {
+        for child in self.iter() {
+            child.blocked_in(calls)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of all and takes over their verdicts.
+    #[track_caller]
+    pub fn join(self) -> Verdict {
+        for child in self {
+            child.join()?;
+        }
+        Ok(())
+    }
+}
+
+impl<C: Into<Vec<Child>>> From<C> for Children {
+    fn from(children: C) -> Self {
+        Self(children.into())
+    }
+}
+
+impl Deref for Children {
+    type Target = [Child];
+
+    fn deref(&self) -> &[Child] {
+        &self.0
+    }
+}
+
+impl IntoIterator for Children {
+    type Item = Child;
+    type IntoIter = std::vec::IntoIter<Child>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 

@@ -25,9 +25,9 @@ mod verdict;
 
 pub use arena::{remember, seed};
 pub use case::{Case, Page, Source};
-pub use child::{Child, End, Thread, close_copy};
+pub use child::{Child, Children, End, Thread, close_copy};
 pub use evidence::{Evidence, Syscalls};
-pub use ipcspec_macros::{case, check};
+pub use ipcspec_macros::{case, check, holds};
 pub use isolation::{Isolation, LEVELS, Namespaces, writable_directory};
 pub use keeper::{Report, serve_if_asked, worker_id};
 pub use meet::{Counter, Latch};

@@ -58,7 +58,7 @@ impl Drop for Scratch {
     }
 }
 
-const EOF: &str = "pipe::anonymous::eof_after_last_writer_closes";
+const EOF: &str = "pipe::end_of_life::eof_after_last_writer_closes";
 
 fn lines(stream: &str) -> Vec<Value> {
     stream.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
@@ -94,7 +94,7 @@ fn patterns_select() {
     };
     assert_eq!(names(&[EOF]), [EOF]);
     assert!(names(&["pipe"]).iter().all(|name| name.starts_with("pipe::")));
-    let both = names(&["pipe::anonymous", "*::undo_rolls_back_at_exit"]);
+    let both = names(&["pipe::end_of_life", "*::undo_rolls_back_at_exit"]);
     assert!(both.contains(&EOF.to_owned()));
     assert!(both.contains(&"sem::sysv::undo_rolls_back_at_exit".to_owned()));
     assert!(names(&[]).len() > both.len());
@@ -205,7 +205,7 @@ fn a_run_is_told_in_every_form() {
     assert_eq!(first, "KTAP version 1");
     assert_eq!(
         rest.split_once('\n').unwrap().1,
-        "1..1\n  KTAP version 1\n  # Subtest: pipe\n  1..1\n  ok 1 anonymous::eof_after_last_writer_closes\nok 1 pipe\n"
+        "1..1\n  KTAP version 1\n  # Subtest: pipe\n  1..1\n  ok 1 end_of_life::eof_after_last_writer_closes\nok 1 pipe\n"
     );
     let junit = std::fs::read_to_string(junit).unwrap();
     assert!(junit.contains("<testsuite name=\"pipe\" tests=\"1\""), "{junit}");

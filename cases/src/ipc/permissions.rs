@@ -216,10 +216,7 @@ fn creator_keeps_control_of_what_is_given_away() -> Verdict {
             check!(kind.find(other_key)?.remove() == Err(EPERM), "{kind:?}");
             Ok(())
         })?;
-        act_as(CREATOR, STRANGER, || {
-            check!(kind.find(other_key)?.remove() == Ok(()), "{kind:?}");
-            Ok(())
-        })?;
+        act_as(CREATOR, STRANGER, || holds!(kind.find(other_key)?.remove() == Ok(()), "{kind:?}"))?;
     }
     Ok(())
 }

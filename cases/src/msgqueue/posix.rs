@@ -180,10 +180,7 @@ fn full_queue_holds_the_sender_until_a_receive() -> Verdict {
 #[case(MQ_RECEIVE_3, "DESCRIPTION", needs = [TRANSFER])]
 fn receiver_sleeps_until_a_message_comes() -> Verdict {
     let (mq, name) = Mq::create(SMALL)?;
-    let receiver = Child::spawn(|| {
-        check!(mq.receive(16) == Ok(Letter::new(b"at last", 2)));
-        Ok(())
-    })?;
+    let receiver = Child::spawn(|| holds!(mq.receive(16) == Ok(Letter::new(b"at last", 2))))?;
     receiver.blocked_in(MQ_RECEIVE)?;
     Mq::open(&name, O_WRONLY)?.send(b"at last", 2)?;
     receiver.join()
@@ -502,10 +499,7 @@ fn notification_waits_for_an_empty_queue() -> Verdict {
 fn sleeping_receiver_comes_before_a_notification() -> Verdict {
     let (mq, _) = queue_to_be_told_of()?;
     mq.notify(BY_SIGNAL)?;
-    let receiver = Child::spawn(|| {
-        check!(mq.receive(16) == Ok(Letter::new(b"taken", 0)));
-        Ok(())
-    })?;
+    let receiver = Child::spawn(|| holds!(mq.receive(16) == Ok(Letter::new(b"taken", 0))))?;
     receiver.blocked_in(MQ_RECEIVE)?;
     mq.send(b"taken", 0)?;
     receiver.join()?;
@@ -517,10 +511,7 @@ fn sleeping_receiver_comes_before_a_notification() -> Verdict {
 
 /// What another process is told when it tries to register.
 fn other_registers(mq: &Mq, answer: nix::Result<()>) -> Verdict {
-    let other = Child::spawn(|| {
-        check!(mq.notify(Notify::Nothing) == answer);
-        Ok(())
-    })?;
+    let other = Child::spawn(|| holds!(mq.notify(Notify::Nothing) == answer))?;
     other.join()
 }
 
@@ -589,9 +580,9 @@ fn exclusive_creation_has_one_winner() -> Verdict {
         }
         Ok(())
     };
-    let racers = [Child::spawn(race)?, Child::spawn(race)?, Child::spawn(race)?];
+    let racers = Children::spawn(3, |_| race())?;
     start.open();
-    racers.into_iter().try_for_each(Child::join)?;
+    racers.join()?;
     check!(made.get() == names.len() as u64);
     Ok(())
 }

@@ -152,12 +152,12 @@ fn each_message_goes_to_one_receiver() -> Verdict {
         sum.add(u64::from(queue.receive(1, 0, 0)?.body()[0]));
         Ok(())
     };
-    let receivers = [Child::spawn(receive)?, Child::spawn(receive)?, Child::spawn(receive)?];
-    receivers.iter().try_for_each(|receiver| receiver.blocked_in(MSGRCV))?;
+    let receivers = Children::spawn(3, |_| receive())?;
+    receivers.blocked_in(MSGRCV)?;
     for body in [1, 10, 100] {
         queue.send(1, &[body], 0)?;
     }
-    receivers.into_iter().try_for_each(Child::join)?;
+    receivers.join()?;
     check!(sum.get() == 111);
     check!(queue.receive(1, 0, IPC_NOWAIT) == Err(ENOMSG));
     Ok(())
@@ -226,10 +226,8 @@ fn except_takes_the_first_of_another_type() -> Verdict {
 #[case(MSGOP_2, "msgrcv()", settles = ["A11"])]
 fn sleeping_receiver_ignores_other_types() -> Verdict {
     let queue = Queue::private()?;
-    let receiver = Child::spawn(|| {
-        check!(queue.receive(16, 2, 0) == Ok(Message::new(2, b"wanted")));
-        Ok(())
-    })?;
+    let receiver =
+        Child::spawn(|| holds!(queue.receive(16, 2, 0) == Ok(Message::new(2, b"wanted"))))?;
     receiver.blocked_in(MSGRCV)?;
     queue.send(1, b"other", 0)?;
     receiver.blocked_in(MSGRCV)?;
@@ -442,18 +440,12 @@ fn msgmni_limits_the_number_of_queues() -> Verdict {
 fn removal_wakes_every_sleeper() -> Verdict {
     let queue = Queue::with_qbytes(1)?;
     queue.send(1, b"x", 0)?;
-    let send = || {
-        check!(queue.send(1, b"y", 0) == Err(EIDRM));
-        Ok(())
-    };
-    let receive = || {
-        check!(queue.receive(1, 2, 0) == Err(EIDRM));
-        Ok(())
-    };
-    let senders = [Child::spawn(send)?, Child::spawn(send)?];
-    let receivers = [Child::spawn(receive)?, Child::spawn(receive)?];
-    senders.iter().try_for_each(|sender| sender.blocked_in(MSGSND))?;
-    receivers.iter().try_for_each(|receiver| receiver.blocked_in(MSGRCV))?;
+    let send = || holds!(queue.send(1, b"y", 0) == Err(EIDRM));
+    let receive = || holds!(queue.receive(1, 2, 0) == Err(EIDRM));
+    let senders = Children::spawn(2, |_| send())?;
+    let receivers = Children::spawn(2, |_| receive())?;
+    senders.blocked_in(MSGSND)?;
+    receivers.blocked_in(MSGRCV)?;
     queue.remove()?;
     senders.into_iter().chain(receivers).try_for_each(Child::join)
 }
@@ -499,10 +491,8 @@ fn caught_signal_ends_a_send() -> Verdict {
 #[case(SIGNAL_7, "Interruption of system calls and library functions by stop signals")]
 fn stop_and_continue_do_not_end_a_receive() -> Verdict {
     let queue = Queue::private()?;
-    let receiver = Child::spawn(|| {
-        check!(queue.receive(16, 0, 0) == Ok(Message::new(1, b"patience")));
-        Ok(())
-    })?;
+    let receiver =
+        Child::spawn(|| holds!(queue.receive(16, 0, 0) == Ok(Message::new(1, b"patience"))))?;
     receiver.blocked_in(MSGRCV)?;
     receiver.kill(SIGSTOP)?;
     receiver.wait_stopped()?;

@@ -1,10 +1,30 @@
-//! Pipes and FIFOs, and what splices between them.
+//! Pipes and FIFOs, and moving data through them without reading it.
 
-pub mod anonymous;
+pub mod atomicity;
+pub mod capacity;
+pub mod end_of_life;
+pub mod ends;
 pub mod fifo;
+pub mod packets;
+pub mod sendfile;
 pub mod splice;
+pub mod stream;
+pub mod tee;
+pub mod vmsplice;
 
 use ipcspec_harness::Case;
 
 /// The cases of this mechanism.
-pub const CASES: &[&[Case]] = &[anonymous::CASES, fifo::CASES, splice::CASES];
+pub const CASES: &[&[Case]] = &[
+    ends::CASES,
+    stream::CASES,
+    end_of_life::CASES,
+    atomicity::CASES,
+    capacity::CASES,
+    packets::CASES,
+    fifo::CASES,
+    splice::CASES,
+    tee::CASES,
+    vmsplice::CASES,
+    sendfile::CASES,
+];

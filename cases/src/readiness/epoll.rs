@@ -5,7 +5,8 @@ use std::fs::File;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::prelude::*;
-use crate::sys::pipes::{closed_fd, epoll_add, text};
+use crate::sys::descriptors::closed_fd;
+use crate::sys::epoll::epoll_add;
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[
@@ -57,9 +58,9 @@ fn level_is_reported_until_all_is_read() -> Verdict {
     check!(now(&epoll) == Ok(None));
     write(&w, b"ab")?;
     check!(now(&epoll) == Ok(Some(IN)));
-    check!(text(&r, 1).as_deref() == Ok("a"));
+    check!(text(&r, 1) == Ok("a"));
     check!(now(&epoll) == Ok(Some(IN)));
-    check!(text(&r, 1).as_deref() == Ok("b"));
+    check!(text(&r, 1) == Ok("b"));
     check!(now(&epoll) == Ok(None));
     Ok(())
 }
@@ -133,7 +134,7 @@ fn one_edge_wakes_one_sleeper() -> Verdict {
         check!(event == Ok(Some(IN)));
         Ok(())
     };
-    let sleepers = [Child::spawn(sleeper)?, Child::spawn(sleeper)?];
+    let sleepers = Children::spawn(2, |_| sleeper())?;
     sleepers[0].blocked_in(EPOLL_WAIT)?;
     sleepers[1].blocked_in(EPOLL_WAIT)?;
     write(&w, b"x")?;
@@ -141,7 +142,7 @@ fn one_edge_wakes_one_sleeper() -> Verdict {
     let asleep = usize::from(sleepers[0].pid().as_raw() as u64 == woken.get());
     sleepers[asleep].blocked_in(EPOLL_WAIT)?;
     write(&w, b"x")?;
-    sleepers.into_iter().try_for_each(Child::join)
+    sleepers.join()
 }
 
 /// A descriptor that was closed stays watched while a copy of it is open, and no longer.

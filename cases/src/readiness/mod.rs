@@ -1,10 +1,13 @@
-//! Readiness of all mechanisms: poll, select, epoll.
+//! Readiness of all mechanisms: poll, select, epoll, eventfd, O_ASYNC.
 
 pub mod epoll;
+pub mod eventfd;
 pub mod poll;
 pub mod select;
+pub mod sigio;
 
 use ipcspec_harness::Case;
 
 /// The cases of this mechanism.
-pub const CASES: &[&[Case]] = &[poll::CASES, select::CASES, epoll::CASES];
+pub const CASES: &[&[Case]] =
+    &[poll::CASES, select::CASES, epoll::CASES, eventfd::CASES, sigio::CASES];

@@ -1,10 +1,11 @@
 //! poll: what is reported, and what wakes.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::prelude::*;
-use crate::sys::pipes::{Fifo, fill_pipe, just_closed, read_all, text};
+use crate::sys::descriptors::{just_closed, read_all};
+use crate::sys::pipes::{Fifo, fill_pipe};
+use crate::sys::poll::{ERR, HUP, IN, NONE, OUT, now, wait};
 use crate::sys::signals::catch;
 
 /// The cases of this module.
@@ -19,26 +20,7 @@ pub const CASES: &[Case] = &[
     write_wakes_a_sleeping_poller,
     last_close_wakes_the_pollers_of_the_other_end,
     signal_ends_a_poll,
-    eventfd_is_ready_as_its_counter_says,
 ];
-
-const IN: PollFlags = PollFlags::POLLIN;
-const OUT: PollFlags = PollFlags::POLLOUT;
-const HUP: PollFlags = PollFlags::POLLHUP;
-const ERR: PollFlags = PollFlags::POLLERR;
-const NONE: PollFlags = PollFlags::empty();
-
-/// What poll reports of one descriptor, sleeping no longer than `timeout`.
-fn wait(fd: impl AsFd, events: PollFlags, timeout: PollTimeout) -> nix::Result<PollFlags> {
-    let mut fds = [PollFd::new(fd.as_fd(), events)];
-    poll(&mut fds, timeout)?;
-    Ok(fds[0].revents().unwrap_or(PollFlags::all()))
-}
-
-/// What poll reports of one descriptor now.
-fn now(fd: impl AsFd, events: PollFlags) -> nix::Result<PollFlags> {
-    wait(fd, events, PollTimeout::ZERO)
-}
 
 /// POLLIN says that there is data to read: not before a write, and not after the last byte is read.
 #[case(POLL_2, "DESCRIPTION", settles = ["poll.2 POLLIN"])]
@@ -76,9 +58,9 @@ fn hang_up_comes_beside_the_data_that_is_left() -> Verdict {
     drop(w);
     check!(now(&r, IN) == Ok(IN | HUP));
     check!(now(&r, NONE) == Ok(HUP));
-    check!(text(&r, 8).as_deref() == Ok("left"));
+    check!(text(&r, 8) == Ok("left"));
     check!(now(&r, IN) == Ok(HUP));
-    check!(text(&r, 8).as_deref() == Ok(""));
+    check!(text(&r, 8) == Ok(""));
     Ok(())
 }
 
@@ -127,7 +109,7 @@ fn poll_counts_descriptors_and_keeps_the_request() -> Verdict {
     let mut fds = [PollFd::new(r.as_fd(), IN), PollFd::new(w.as_fd(), OUT)];
     write(&w, b"x")?;
     check!(poll(&mut fds, PollTimeout::ZERO) == Ok(2));
-    check!(text(&r, 1).as_deref() == Ok("x"));
+    check!(text(&r, 1) == Ok("x"));
     check!(poll(&mut fds, PollTimeout::ZERO) == Ok(1));
     check!((fds[0].revents(), fds[1].revents()) == (Some(NONE), Some(OUT)));
     check!((fds[0].events(), fds[1].events()) == (IN, OUT));
@@ -138,18 +120,10 @@ fn poll_counts_descriptors_and_keeps_the_request() -> Verdict {
 #[case(POLL_2, "DESCRIPTION")]
 fn write_wakes_a_sleeping_poller() -> Verdict {
     let (r, w) = pipe()?;
-    let mut pollers = vec![];
-    for _ in 0..2 {
-        pollers.push(Child::spawn(|| {
-            check!(wait(&r, IN, PollTimeout::NONE) == Ok(IN));
-            Ok(())
-        })?);
-    }
-    for poller in &pollers {
-        poller.blocked_in(POLL)?;
-    }
+    let pollers = Children::spawn(2, |_| holds!(wait(&r, IN, PollTimeout::NONE) == Ok(IN)))?;
+    pollers.blocked_in(POLL)?;
     write(&w, b"x")?;
-    pollers.into_iter().try_for_each(Child::join)
+    pollers.join()
 }
 
 /// The last close of one end wakes who sleeps in poll on the other, though they asked for nothing.
@@ -177,24 +151,6 @@ fn last_close_wakes_the_pollers_of_the_other_end() -> Verdict {
 fn signal_ends_a_poll() -> Verdict {
     let (r, _w) = pipe()?;
     catch(SIGUSR1)?;
-    let poller = Child::spawn(|| {
-        check!(wait(&r, IN, PollTimeout::NONE) == Err(EINTR));
-        Ok(())
-    })?;
+    let poller = Child::spawn(|| holds!(wait(&r, IN, PollTimeout::NONE) == Err(EINTR)))?;
     poller.interrupt_in(POLL, SIGUSR1)
-}
-
-/// An eventfd is readable while its counter is above 0, and writable while 1 can be added.
-#[case(EVENTFD_2, "DESCRIPTION")]
-fn eventfd_is_ready_as_its_counter_says() -> Verdict {
-    let event = EventFd::from_flags(EfdFlags::EFD_NONBLOCK)?;
-    check!(now(&event, IN | OUT) == Ok(OUT));
-    event.write(1)?;
-    check!(now(&event, IN | OUT) == Ok(IN | OUT));
-    event.write(u64::MAX - 2)?;
-    check!(now(&event, IN | OUT) == Ok(IN));
-    check!(event.write(1) == Err(EAGAIN));
-    check!(event.read() == Ok(u64::MAX - 1));
-    check!(now(&event, IN | OUT) == Ok(OUT));
-    Ok(())
 }

@@ -72,21 +72,17 @@ fn sem_wait_at_zero_blocks_until_a_post() -> Verdict {
 fn post_lets_one_waiter_through() -> Verdict {
     let sem = Semaphore::shared(0)?;
     let through = Semaphore::shared(0)?;
-    let waiter = || {
-        Child::spawn(|| {
-            sem.wait()?;
-            through.post()?;
-            Ok(())
-        })
-    };
-    let waiters = [waiter()?, waiter()?];
-    waiters.iter().try_for_each(|waiter| waiter.blocked_in(FUTEX))?;
+    let waiters = Children::spawn(2, |_| {
+        sem.wait()?;
+        Ok(through.post()?)
+    })?;
+    waiters.blocked_in(FUTEX)?;
     sem.post()?;
     through.wait()?;
     check!(sem.try_wait() == Err(EAGAIN));
     check!(through.try_wait() == Err(EAGAIN));
     sem.post()?;
-    waiters.into_iter().try_for_each(Child::join)?;
+    waiters.join()?;
     check!((sem.value(), through.value()) == (Ok(0), Ok(1)));
     Ok(())
 }
@@ -110,9 +106,9 @@ fn mutex_admits_one_process_at_a_time() -> Verdict {
         }
         Ok(())
     };
-    let workers = [Child::spawn(worker)?, Child::spawn(worker)?, Child::spawn(worker)?];
+    let workers = Children::spawn(3, |_| worker())?;
     start.open();
-    workers.into_iter().try_for_each(Child::join)?;
+    workers.join()?;
     check!(total.get() == 3 * ROUNDS);
     check!(sem.value() == Ok(1));
     Ok(())

@@ -183,9 +183,9 @@ fn concurrent_p_and_v_lose_nothing() -> Verdict {
             (0..each).try_for_each(|_| sem.op(&[op]))?;
             Ok(())
         };
-        let workers = [Child::spawn(worker)?, Child::spawn(worker)?, Child::spawn(worker)?];
+        let workers = Children::spawn(3, |_| worker())?;
         start.open();
-        workers.into_iter().try_for_each(Child::join)
+        workers.join()
     };
     three_at_once(Op::new(0, 1))?;
     check!(sem.get(0) == Ok(3 * each));
@@ -213,9 +213,9 @@ fn semaphore_at_one_admits_one_process_at_a_time() -> Verdict {
         }
         Ok(())
     };
-    let workers = [Child::spawn(worker)?, Child::spawn(worker)?, Child::spawn(worker)?];
+    let workers = Children::spawn(3, |_| worker())?;
     start.open();
-    workers.into_iter().try_for_each(Child::join)?;
+    workers.join()?;
     check!(total.get() == 3 * ROUNDS);
     Ok(())
 }
@@ -274,14 +274,14 @@ fn no_one_sees_half_a_list() -> Verdict {
         sem.op(&[Op::new(0, -1), Op::new(1, 1)])?;
         Ok(())
     };
-    let movers = [Child::spawn(mover)?, Child::spawn(mover)?];
+    let movers = Children::spawn(2, |_| mover())?;
     start.wait()?;
     for _ in 0..20_000 {
         let values = sem.all()?;
         check!(values[0] + values[1] == 4);
     }
     enough.open();
-    movers.into_iter().try_for_each(Child::join)?;
+    movers.join()?;
     check!(sem.all() == Ok(vec![0, 4]));
     Ok(())
 }
@@ -341,12 +341,12 @@ fn equal_waiters_are_served_in_order() -> Verdict {
         waiter.blocked_in(SEMOP)?;
         Ok(waiter)
     };
-    let waiters = [queue(0)?, queue(1)?, queue(2)?];
-    for _ in &waiters {
+    let waiters = Children::from([queue(0)?, queue(1)?, queue(2)?]);
+    for _ in waiters.iter() {
         sem.v()?;
         sem.op(&[Op::new(1, -1)])?;
     }
-    waiters.into_iter().try_for_each(Child::join)
+    waiters.join()
 }
 
 /// One release wakes every sleeper whose whole request can now be met, and no other.
@@ -386,10 +386,7 @@ fn what_a_woken_request_gives_is_passed_on() -> Verdict {
 fn overflow_in_the_list_of_a_sleeper_ends_its_sleep() -> Verdict {
     let most = highest_value()?;
     let sem = Sem::private(&[0, most])?;
-    let sleeper = Child::spawn(|| {
-        check!(sem.op(&[Op::new(0, -1), Op::new(1, 1)]) == Err(ERANGE));
-        Ok(())
-    })?;
+    let sleeper = Child::spawn(|| holds!(sem.op(&[Op::new(0, -1), Op::new(1, 1)]) == Err(ERANGE)))?;
     sleeper.blocked_in(SEMOP)?;
     sem.v()?;
     sleeper.join()?;
@@ -442,12 +439,8 @@ fn setall_wakes_who_can_go_on() -> Verdict {
 #[case(SEMCTL_2, "DESCRIPTION", also = [(SEMOP_2, "ERRORS")], settles = ["semctl.2 IPC_RMID", "semop.2 EIDRM"])]
 fn removal_wakes_every_sleeper_with_eidrm() -> Verdict {
     let sem = Sem::private(&[1])?;
-    let sleeper = |change| {
-        Child::spawn(move || {
-            check!(sem.op(&[Op::new(0, change)]) == Err(EIDRM));
-            Ok(())
-        })
-    };
+    let sleeper =
+        |change| Child::spawn(move || holds!(sem.op(&[Op::new(0, change)]) == Err(EIDRM)));
     let (needy, patient) = (sleeper(-2)?, sleeper(0)?);
     needy.blocked_in(SEMOP)?;
     patient.blocked_in(SEMOP)?;
@@ -498,10 +491,7 @@ fn interrupted_semtimedop_leaves_its_time_limit() -> Verdict {
 #[case(SIGNAL_7, "Interruption of system calls and library functions by stop signals")]
 fn stop_and_continue_end_a_sleep() -> Verdict {
     let sem = Sem::private(&[0])?;
-    let sleeper = Child::spawn(|| {
-        check!(sem.p() == Err(EINTR));
-        Ok(())
-    })?;
+    let sleeper = Child::spawn(|| holds!(sem.p() == Err(EINTR)))?;
     sleeper.blocked_in(SEMOP)?;
     sleeper.kill(SIGSTOP)?;
     check!(sleeper.wait_stopped()? == libc::SIGSTOP);
@@ -884,11 +874,11 @@ fn setval_clears_undo_in_every_process() -> Verdict {
     let sem = Sem::private(&[9, 9])?;
     let end = Latch::new()?;
     let ops = [Op::new(0, -1).undo(), Op::new(1, -1).undo()];
-    let holders = [holder(sem, &ops, end)?, holder(sem, &ops, end)?];
+    let holders = Children::from([holder(sem, &ops, end)?, holder(sem, &ops, end)?]);
     check!(sem.all() == Ok(vec![7, 7]));
     sem.set(0, 5)?;
     end.open();
-    holders.into_iter().try_for_each(Child::join)?;
+    holders.join()?;
     check!(sem.all() == Ok(vec![5, 9]));
     Ok(())
 }

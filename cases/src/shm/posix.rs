@@ -102,9 +102,9 @@ fn exclusive_creation_succeeds_for_one_process() -> Verdict {
         }
         Ok(())
     };
-    let all = (0..4).map(|_| Child::spawn(create)).collect::<Verdict<Vec<_>>>()?;
+    let all = Children::spawn(4, |_| create())?;
     start.open();
-    all.into_iter().try_for_each(Child::join)?;
+    all.join()?;
     check!(made.get() == 1);
     check!(open(&name, NEW, 0o600).map(drop) == Err(EEXIST));
     Ok(())

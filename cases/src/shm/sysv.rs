@@ -138,12 +138,10 @@ fn updates_under_a_semaphore_are_all_kept() -> Verdict {
         }
         Ok(())
     };
-    let all = (0..4).map(|_| Child::spawn(update)).collect::<Verdict<Vec<_>>>()?;
-    for child in &all {
-        child.blocked_in(SEMOP)?;
-    }
+    let all = Children::spawn(4, |_| update())?;
+    all.blocked_in(SEMOP)?;
     sem.v()?;
-    all.into_iter().try_for_each(Child::join)?;
+    all.join()?;
     check!(shared.number() == 4 * ROUNDS);
     Ok(())
 }

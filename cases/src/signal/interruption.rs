@@ -265,10 +265,7 @@ fn sigsuspend_misses_no_pending_signal() -> Verdict {
 #[case(SIGNAL_7, "Interruption of system calls and library functions by stop signals", settles = ["A42"])]
 fn a_stop_leaves_a_blocked_read_alone() -> Verdict {
     let (r, w) = pipe()?;
-    let child = Child::spawn(|| {
-        check!(read(&r, &mut [0]) == Ok(1));
-        Ok(())
-    })?;
+    let child = Child::spawn(|| holds!(read(&r, &mut [0]) == Ok(1)))?;
     child.blocked_in(READ)?;
     child.kill(SIGSTOP)?;
     check!(child.wait_stopped()? == libc::SIGSTOP);
@@ -292,10 +289,7 @@ fn a_stop_interrupts_some_calls_on_linux() -> Verdict {
         (SIGTIMEDWAIT, Box::new(|| accept(SIGUSR2, None).map(drop))),
     ];
     for (calls, enter) in rows {
-        let child = Child::spawn(|| {
-            check!(enter() == Err(EINTR), "{}", calls.name);
-            Ok(())
-        })?;
+        let child = Child::spawn(|| holds!(enter() == Err(EINTR), "{}", calls.name))?;
         child.blocked_in(calls)?;
         child.kill(SIGSTOP)?;
         check!(child.wait_stopped()? == libc::SIGSTOP);

@@ -144,20 +144,15 @@ fn udp_datagram_that_is_too_long_loses_its_tail() -> Verdict {
 fn ports_tell_udp_sockets_apart() -> Verdict {
     let sockets = [udp_socket(AF_INET)?, udp_socket(AF_INET)?, udp_socket(AF_INET)?];
     let sender = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
-    let receivers: Vec<Child> = sockets
-        .iter()
-        .map(|(socket, address)| {
-            Child::spawn(|| {
-                check!(socket.recv(64) == Ok(address.port().to_string()));
-                check!(socket.recv_with(64, MSG_DONTWAIT) == Err(EAGAIN));
-                Ok(())
-            })
-        })
-        .collect::<Verdict<_>>()?;
+    let receivers = Children::spawn(sockets.len(), |which| {
+        let (socket, address) = &sockets[which];
+        check!(socket.recv(64) == Ok(address.port().to_string()));
+        holds!(socket.recv_with(64, MSG_DONTWAIT) == Err(EAGAIN))
+    })?;
     for (_, address) in sockets.iter().rev() {
         sender.send_to(address.port().to_string().as_bytes(), address)?;
     }
-    receivers.into_iter().try_for_each(Child::join)
+    receivers.join()
 }
 
 /// A connection goes to the listener of its port, and one port carries many, told apart by the port of the other side.
@@ -346,10 +341,8 @@ fn waitall_sleeps_for_the_rest() -> Verdict {
     let (client, server) = tcp_pair(AF_INET)?;
     client.send(b"first ")?;
     check!(server.recv_with(6, MSG_PEEK | MSG_WAITALL) == Ok("first ".into()));
-    let receiver = Child::spawn(|| {
-        check!(server.recv_with(10, MSG_WAITALL) == Ok("first half".into()));
-        Ok(())
-    })?;
+    let receiver =
+        Child::spawn(|| holds!(server.recv_with(10, MSG_WAITALL) == Ok("first half".into())))?;
     receiver.blocked_in(RECV)?;
     client.send(b"half")?;
     receiver.join()

@@ -211,10 +211,7 @@ fn full_stream_blocks_its_sender() -> Verdict {
     let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
     let queued = theirs.fill(&[b'-'; 1024])? + theirs.fill(b"-")?;
     check!(theirs.send_with(b"x", MSG_DONTWAIT) == Err(EAGAIN));
-    let sender = Child::spawn(|| {
-        check!(theirs.send(b"last") == Ok(4));
-        Ok(())
-    })?;
+    let sender = Child::spawn(|| holds!(theirs.send(b"last") == Ok(4)))?;
     sender.blocked_in(SEND)?;
     check!(ours.recv_into(&mut vec![0; queued], MSG_WAITALL) == Ok(queued));
     sender.join()?;
@@ -227,10 +224,7 @@ fn full_stream_blocks_its_sender() -> Verdict {
 fn full_queue_blocks_the_sender_of_datagrams() -> Verdict {
     let (ours, theirs) = Socket::pair(SOCK_DGRAM)?;
     let queued = theirs.fill(&[b'-'; 1024])? / 1024 + theirs.fill(b"-")?;
-    let sender = Child::spawn(|| {
-        check!(theirs.send(b"last") == Ok(4));
-        Ok(())
-    })?;
+    let sender = Child::spawn(|| holds!(theirs.send(b"last") == Ok(4)))?;
     sender.blocked_in(SEND)?;
     for _ in 0..queued {
         check!(ours.recv_with(1, MSG_DONTWAIT) == Ok("-".into()));
@@ -251,13 +245,11 @@ fn last_close_wakes_every_reader() -> Verdict {
         check!(ours.recv(64) == Ok(String::new()));
         Ok(())
     };
-    let readers = [Child::spawn(read_to_end)?, Child::spawn(read_to_end)?];
+    let readers = Children::spawn(2, |_| read_to_end())?;
     drop(theirs);
-    for reader in &readers {
-        reader.blocked_in(RECV)?;
-    }
+    readers.blocked_in(RECV)?;
     drop(copy);
-    readers.into_iter().try_for_each(Child::join)
+    readers.join()
 }
 
 /// Sending to a peer that has closed its stream is EPIPE and SIGPIPE, or EPIPE alone with `MSG_NOSIGNAL`.
@@ -301,10 +293,8 @@ fn unread_data_at_the_end_resets_the_peer() -> Verdict {
     for kind in [SOCK_STREAM, SOCK_SEQPACKET] {
         let (ours, theirs) = Socket::pair(kind)?;
         ours.send(b"unread")?;
-        let peer = Child::spawn(move || {
-            check!(theirs.recv_with(64, MSG_PEEK) == Ok("unread".into()));
-            Ok(())
-        })?;
+        let peer =
+            Child::spawn(move || holds!(theirs.recv_with(64, MSG_PEEK) == Ok("unread".into())))?;
         peer.join()?;
         check!(ours.recv(64) == Err(ECONNRESET));
     }
@@ -315,10 +305,7 @@ fn unread_data_at_the_end_resets_the_peer() -> Verdict {
 #[case(SHUTDOWN_2, "DESCRIPTION")]
 fn shutdown_wakes_a_sleeping_reader() -> Verdict {
     let (ours, _theirs) = Socket::pair(SOCK_STREAM)?;
-    let reader = Child::spawn(|| {
-        check!(ours.recv(64) == Ok(String::new()));
-        Ok(())
-    })?;
+    let reader = Child::spawn(|| holds!(ours.recv(64) == Ok(String::new())))?;
     reader.blocked_in(RECV)?;
     check!(ours.shutdown(SHUT_RD) == Ok(()));
     reader.join()
@@ -389,10 +376,8 @@ fn full_backlog_holds_a_connection_back() -> Verdict {
         check!(queued.len() <= 100, "connections, with a backlog of 2");
     };
     check!(refused == EAGAIN);
-    let late = Child::spawn(|| {
-        check!(Socket::connected(SOCK_STREAM, &address).map(drop) == Ok(()));
-        Ok(())
-    })?;
+    let late =
+        Child::spawn(|| holds!(Socket::connected(SOCK_STREAM, &address).map(drop) == Ok(())))?;
     late.blocked_in(CONNECT)?;
     listener.accept()?;
     late.join()
@@ -657,10 +642,7 @@ fn credentials_of_the_sender_come_with_the_message() -> Verdict {
         theirs.send(b"before")?;
         check!(ours.recv_message(64, 12, 0)?.credentials == None);
         ours.set_option(SOL_SOCKET, SO_PASSCRED, 1)?;
-        let sender = Child::spawn(|| {
-            check!(theirs.send(b"silent") == Ok(6));
-            Ok(())
-        })?;
+        let sender = Child::spawn(|| holds!(theirs.send(b"silent") == Ok(6)))?;
         let expected = Credentials { pid: sender.pid().as_raw(), ..Credentials::own() };
         sender.join()?;
         theirs.send_credentials(b"spoken", Credentials::own())?;

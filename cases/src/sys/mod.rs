@@ -4,17 +4,23 @@
 #![allow(unsafe_code)]
 
 pub mod calls;
+pub mod descriptors;
+pub mod epoll;
+pub mod files;
 pub mod memory;
 pub mod mq;
 pub mod msg;
 pub mod pipes;
+pub mod poll;
 pub mod posix_sem;
 pub mod privilege;
 pub mod program;
 pub mod sem;
 pub mod shm;
+pub mod sigio;
 pub mod signals;
 pub mod sockets;
+pub mod splice;
 pub mod sysctl;
 pub mod sysv;
 pub mod terminal;

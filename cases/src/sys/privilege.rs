@@ -1,7 +1,9 @@
 //! Giving up privilege in part.
 
-use ipcspec_harness::Cap;
+use ipcspec_harness::{Cap, Verdict, worker_id};
 use nix::Result;
+use nix::errno::Errno;
+use nix::unistd::{Uid, setresuid};
 
 use super::answer;
 
@@ -16,4 +18,21 @@ pub fn give_up(cap: Cap) -> Result<()> {
     data[cap as usize / 32][0] &= !(1 << (cap as u32 % 32));
     // SAFETY: as above.
     answer(unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), data.as_ptr()) }).map(drop)
+}
+
+/// Gives up root for a user who has nothing yet, for what is counted by user.
+/// `number`, 0 to 3, keeps apart cases that run at the same time.
+pub fn become_lone_user(number: u32) -> Verdict {
+    let user = Uid::from_raw(40_000 + 4 * (worker_id() as u32 % 5_000) + number);
+    Ok(setresuid(user, user, user)?)
+}
+
+/// Makes this process less important by so much: `nice`.
+pub fn nice(by: i32) -> Result<()> {
+    Errno::clear();
+    // SAFETY: takes a number.
+    match unsafe { libc::nice(by) } {
+        -1 if Errno::last_raw() != 0 => Err(Errno::last()),
+        _ => Ok(()),
+    }
 }

@@ -9,7 +9,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use ipcspec_harness::show;
+use ipcspec_harness::{Latch, Verdict, show};
 use libc::{c_int, c_void, siginfo_t};
 use nix::Result;
 use nix::errno::Errno;
@@ -264,6 +264,14 @@ pub fn accept_pending(set: impl Into<Signals>) -> Result<Delivery> {
 /// no call.
 pub fn catch(signal: impl Into<Sig>) -> Result<()> {
     Action::record().on(signal)
+}
+
+/// Catches a signal with a handler that opens the latch, and has interrupted
+/// calls restarted: SA_RESTART.
+pub fn restart(signal: impl Into<Sig>) -> Verdict<Latch> {
+    let handled = Latch::new()?;
+    Action::run(move |_| handled.open()).flags(libc::SA_RESTART).on(signal)?;
+    Ok(handled)
 }
 
 /// Ignores a signal.

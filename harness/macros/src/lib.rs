@@ -236,13 +236,25 @@ fn expand_case(args: &CaseArgs, function: &mut ItemFn) -> syn::Result<proc_macro
 /// text of the left side, what was wanted, what came, and the place.
 #[proc_macro]
 pub fn check(input: TokenStream) -> TokenStream {
-    let Check { condition, context } = parse_macro_input!(input as Check);
+    let expansion = expand_check(&parse_macro_input!(input as Check));
+    quote! { { #expansion } }.into()
+}
+
+/// [`check!`] as a verdict: what a child of one check does with its life, as
+/// in `Child::spawn(|| holds!(write(&w, b"x") == Ok(1)))`.
+#[proc_macro]
+pub fn holds(input: TokenStream) -> TokenStream {
+    let expansion = expand_check(&parse_macro_input!(input as Check));
+    quote! { { #expansion ::core::result::Result::Ok(()) } }.into()
+}
+
+fn expand_check(Check { condition, context }: &Check) -> proc_macro2::TokenStream {
     let span = condition.span();
     let context = match context {
         None => quote! { ::std::string::String::new() },
         Some(tokens) => quote! { ::std::format!(#tokens) },
     };
-    let expansion = match &condition {
+    match condition {
         Expr::Binary(binary)
             if matches!(
                 binary.op,
@@ -292,8 +304,7 @@ pub fn check(input: TokenStream) -> TokenStream {
                 }
             }
         }
-    };
-    quote! { { #expansion } }.into()
+    }
 }
 
 struct Check {
