@@ -50,6 +50,12 @@ impl Program {
         self.process.pid()
     }
 
+    /// Waits for its end, of whatever kind, without letting it exit by itself.
+    pub fn wait(self) -> Verdict<End> {
+        let Self { process, input: _input } = self;
+        process.wait()
+    }
+
     /// Lets the program exit, and waits for that.
     pub fn finish(self) -> Verdict {
         drop(self.input);

@@ -22,6 +22,9 @@ use super::answer;
 #[allow(missing_docs)]
 pub mod code {
     pub const FPE_INTDIV: i32 = 1;
+    pub const POLL_IN: i32 = 1;
+    pub const POLL_OUT: i32 = 2;
+    pub const POLL_HUP: i32 = 6;
     pub const SEGV_MAPERR: i32 = 1;
     pub const SEGV_ACCERR: i32 = 2;
     pub use libc::{
@@ -315,6 +318,10 @@ pub struct Delivery {
     pub value: i32,
     /// `si_addr`, of a fault.
     pub address: usize,
+    /// `si_fd`, of a descriptor's signal.
+    pub fd: i32,
+    /// `si_band`, of a descriptor's signal: as `revents` of poll.
+    pub band: i64,
     /// The mask in the handler, when it began.
     pub mask: Signals,
     /// What was pending when the handler began.
@@ -333,6 +340,8 @@ impl Delivery {
         status: 0,
         value: 0,
         address: 0,
+        fd: 0,
+        band: 0,
         mask: Signals::NONE,
         pending: Signals::NONE,
         stack: 0,
@@ -341,6 +350,7 @@ impl Delivery {
     fn read(signal: c_int, info: &siginfo_t) -> Self {
         // SAFETY: every field lies within the structure.
         unsafe {
+            let io = &*std::ptr::from_ref(info).cast::<IoInfo>();
             Self {
                 signal: Sig(signal),
                 number: info.si_signo,
@@ -350,10 +360,20 @@ impl Delivery {
                 status: info.si_status(),
                 value: info.si_value().sival_ptr as usize as i32,
                 address: info.si_addr() as usize,
+                fd: io.fd,
+                band: i64::from(io.band),
                 ..Self::NONE
             }
         }
     }
+}
+
+/// The fields of a `siginfo_t` that the C library's binding lacks.
+#[repr(C)]
+struct IoInfo {
+    head: [c_int; 3],
+    band: libc::c_long,
+    fd: c_int,
 }
 
 /// Handlers that are remembered, the first so many.
