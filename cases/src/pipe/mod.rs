@@ -4,7 +4,9 @@ pub mod atomicity;
 pub mod capacity;
 pub mod end_of_life;
 pub mod ends;
-pub mod fifo;
+pub mod fifo_data;
+pub mod fifo_name;
+pub mod fifo_open;
 pub mod packets;
 pub mod sendfile;
 pub mod splice;
@@ -22,7 +24,9 @@ pub const CASES: &[&[Case]] = &[
     atomicity::CASES,
     capacity::CASES,
     packets::CASES,
-    fifo::CASES,
+    fifo_open::CASES,
+    fifo_data::CASES,
+    fifo_name::CASES,
     splice::CASES,
     tee::CASES,
     vmsplice::CASES,

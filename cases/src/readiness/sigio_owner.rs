@@ -86,7 +86,7 @@ fn owner_may_be_another_process() -> Verdict {
 #[case(F_GETOWN_2CONST, "DESCRIPTION", settles = ["F_GETOWN.2const/DESCRIPTION F_OWNER_PID", "F_GETSIG.2const/DESCRIPTION F_OWNER_PID"])]
 fn any_thread_of_the_owning_process_takes_it() -> Verdict {
     let (r, w) = pipe()?;
-    block(SIGUSR1)?;
+    block(Signals::ALL)?;
     let sent = Latch::new()?;
     let thread = Thread::spawn(move || {
         sent.wait()?;
@@ -225,11 +225,14 @@ fn permission_is_that_of_the_setter_when_it_set() -> Verdict {
     let (r, w) = pipe()?;
     block(SIGIO)?;
     let roots = Child::spawn(|| holds!(accept(SIGIO, None).is_ok()))?;
-    set_owner(&r, roots.pid().as_raw())?;
-    set_async(&r, true)?;
-    become_lone_user(0)?;
-    check!(roots.kill(SIGIO) == Err(EPERM));
-    write(&w, b"x")?;
+    Child::spawn(|| {
+        set_owner(&r, roots.pid().as_raw())?;
+        set_async(&r, true)?;
+        become_lone_user(0)?;
+        check!(roots.kill(SIGIO) == Err(EPERM));
+        say(&w, "x")
+    })?
+    .join()?;
     roots.join()
 }
 

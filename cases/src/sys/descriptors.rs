@@ -91,6 +91,12 @@ pub fn lent(fd: &OwnedFd) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(fd.as_raw_fd()) }
 }
 
+/// Opens anew what a descriptor refers to, by its name under /proc/self/fd.
+pub fn reopen(fd: impl AsFd, flags: OFlag) -> Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    open(path.as_str(), flags, Mode::empty())
+}
+
 /// A copy of another process's descriptor, taken with `pidfd_getfd`.
 pub fn foreign_fd(process: i32, fd: c_int) -> Result<OwnedFd> {
     // SAFETY: both calls take numbers; what they give is ours alone.

@@ -1,12 +1,38 @@
-//! Regular files in the working directory.
+//! Regular files in the working directory, and filesystems there.
 
 use std::fs::{self, File, OpenOptions};
 
-use ipcspec_harness::Verdict;
+use ipcspec_harness::{Failure, Verdict};
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 
 /// A file named `file` with this content, to read and write, its offset at
 /// the start.
 pub fn file(content: impl AsRef<[u8]>) -> Verdict<File> {
     fs::write("file", content)?;
     Ok(OpenOptions::new().read(true).write(true).open("file")?)
+}
+
+/// A new directory with a tmpfs that has room for so many inodes, itself
+/// included, seen by this process and its children alone. The case declares
+/// it with `Need::CanUnshare(Namespaces::MOUNT)`.
+pub fn small_filesystem(name: &str, inodes: usize) -> Verdict {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let (none, private) = (None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+    if mount(none, "/", none, private, none).is_err() {
+        return Err(Failure::skipped(vec!["private mounts".to_owned()]));
+    }
+    fs::create_dir(name)?;
+    let limit = format!("nr_inodes={inodes}");
+    match mount(Some("tmpfs"), name, Some("tmpfs"), MsFlags::empty(), Some(limit.as_str())) {
+        Err(Errno::EINVAL) => Err(Failure::absent("tmpfs with a limit of inodes", "EINVAL")),
+        answer => Ok(answer?),
+    }
+}
+
+/// Mounts read-only from now on what is mounted there.
+pub fn make_read_only(name: &str) -> Verdict {
+    let (none, read_only) = (None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY);
+    Ok(mount(none, name, none, read_only, none)?)
 }
