@@ -179,7 +179,7 @@ fn nobody_owns_a_new_descriptor() -> Verdict {
 }
 
 /// Input whose owner has died takes nothing from the writer, and F_GETOWN names nobody any more.
-// What F_GETOWN names is "currently receiving", and the dead receive nothing.
+// F_GETOWN names who is "currently receiving"; that the dead do not is a change of its own in Linux.
 #[case(F_GETOWN_2CONST, "DESCRIPTION")]
 fn owner_that_died_owns_no_more() -> Verdict {
     let (r, w) = pipe()?;
