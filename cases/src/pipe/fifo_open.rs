@@ -100,7 +100,14 @@ fn opener_for_both_releases_both_sides() -> Verdict {
 #[case(FIFO_7, "DESCRIPTION", settles = ["B09"])]
 fn nonblocking_open_to_read_succeeds_alone() -> Verdict {
     let fifo = Fifo::new("fifo")?;
-    check!(fifo.early_reader().map(drop) == Ok(()));
+    let opened = Latch::new()?;
+    let alone = Child::spawn(|| {
+        check!(fifo.early_reader().map(drop) == Ok(()));
+        opened.open();
+        Ok(())
+    })?;
+    alone.reaches(opened)?;
+    alone.join()?;
     let writer = Child::spawn(|| say(fifo.writer()?, "waited"))?;
     writer.blocked_in(OPEN)?;
     let r = fifo.early_reader()?;
