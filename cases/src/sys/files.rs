@@ -14,19 +14,18 @@ pub fn file(content: impl AsRef<[u8]>) -> Verdict<File> {
     Ok(OpenOptions::new().read(true).write(true).open("file")?)
 }
 
-/// A new directory with a tmpfs that has room for so many inodes, itself
-/// included, seen by this process and its children alone. The case declares
-/// it with `Need::CanUnshare(Namespaces::MOUNT)`.
-pub fn small_filesystem(name: &str, inodes: usize) -> Verdict {
+/// A new directory with a tmpfs that is mounted with these options, seen by
+/// this process and its children alone. The case declares it with
+/// `Need::CanUnshare(Namespaces::MOUNT)`.
+pub fn filesystem(name: &str, options: &str) -> Verdict {
     unshare(CloneFlags::CLONE_NEWNS)?;
     let (none, private) = (None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
     if mount(none, "/", none, private, none).is_err() {
         return Err(Failure::skipped(vec!["private mounts".to_owned()]));
     }
     fs::create_dir(name)?;
-    let limit = format!("nr_inodes={inodes}");
-    match mount(Some("tmpfs"), name, Some("tmpfs"), MsFlags::empty(), Some(limit.as_str())) {
-        Err(Errno::EINVAL) => Err(Failure::absent("tmpfs with a limit of inodes", "EINVAL")),
+    match mount(Some("tmpfs"), name, Some("tmpfs"), MsFlags::empty(), Some(options)) {
+        Err(Errno::EINVAL) => Err(Failure::absent(&format!("tmpfs with {options}"), "EINVAL")),
         answer => Ok(answer?),
     }
 }

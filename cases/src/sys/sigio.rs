@@ -2,14 +2,25 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
+use ipcspec_harness::Facility;
 use libc::c_int;
 use nix::Result;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 
 use super::answer;
 use super::signals::Sig;
+
+/// `RLIMIT_SIGPENDING`, asked for by setting it as it is.
+pub const QUEUE_LIMIT: Facility = Facility {
+    name: "RLIMIT_SIGPENDING",
+    probe: || {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_SIGPENDING)?;
+        setrlimit(Resource::RLIMIT_SIGPENDING, soft, hard)
+    },
+};
 
 // What the C library's binding lacks, as asm-generic/fcntl.h numbers it.
 const F_SETSIG: c_int = 10;

@@ -321,7 +321,7 @@ pub struct Delivery {
     /// `si_fd`, of a descriptor's signal.
     pub fd: i32,
     /// `si_band`, of a descriptor's signal: as `revents` of poll.
-    pub band: i64,
+    pub band: libc::c_long,
     /// The mask in the handler, when it began.
     pub mask: Signals,
     /// What was pending when the handler began.
@@ -361,7 +361,7 @@ impl Delivery {
                 value: info.si_value().sival_ptr as usize as i32,
                 address: info.si_addr() as usize,
                 fd: io.fd,
-                band: i64::from(io.band),
+                band: io.band,
                 ..Self::NONE
             }
         }
