@@ -29,7 +29,6 @@ pub const CASES: &[Case] = &[
     path_is_relative_to_the_directory,
     full_filesystem_takes_no_fifo,
     read_only_filesystem_takes_no_fifo,
-    fifo_on_a_read_only_filesystem_carries_data,
     existing_name_is_refused,
     missing_directory_is_refused,
     file_as_directory_is_refused,
@@ -228,20 +227,6 @@ fn read_only_filesystem_takes_no_fifo() -> Verdict {
     make_read_only("fixed")?;
     check!(mkfifo("fixed/two", ANYONE) == Err(EROFS));
     check!(stat("fixed/two").map(drop) == Err(ENOENT));
-    Ok(())
-}
-
-/// A FIFO that is open when its filesystem becomes read-only carries data as before, for a new reader too.
-#[case(PIPE_7, "DESCRIPTION", needs = [Need::CanUnshare(Namespaces::MOUNT)])]
-fn fifo_on_a_read_only_filesystem_carries_data() -> Verdict {
-    filesystem("fixed", "mode=755")?;
-    let fifo = Fifo::new("fixed/fifo")?;
-    let (r, w) = fifo.ends()?;
-    make_read_only("fixed")?;
-    check!(write(&w, b"x") == Ok(1));
-    check!(text(&r, 8) == Ok("x"));
-    check!(write(&w, b"y") == Ok(1));
-    check!(fifo.early_reader().map(|r| text(r, 8)) == Ok(Ok("y")));
     Ok(())
 }
 
