@@ -5,6 +5,7 @@ pub mod capacity;
 pub mod end_of_life;
 pub mod ends;
 pub mod fifo;
+pub mod other_files;
 pub mod packets;
 pub mod sendfile;
 pub mod splice;
@@ -20,6 +21,7 @@ pub const CASES: &[&[Case]] = &[
     stream::CASES,
     end_of_life::CASES,
     atomicity::CASES,
+    other_files::CASES,
     capacity::CASES,
     packets::CASES,
     fifo::CASES,
