@@ -46,7 +46,7 @@ fn small_writes_stay_whole_between_large_ones() -> Verdict {
     let (r, w) = pipe()?;
     // Each byte tells its writer and its place in what that one wrote; 61 of
     // them are no part of a page.
-    let byte = |name: usize, place: usize| (name << 6 | place % 61) as u8;
+    let byte = |name: usize, place: usize| ((name << 6) + place % 61) as u8;
     let lengths = [PIPE_BUF - 1, PIPE_BUF, TOTAL / 3];
     let writers = Children::spawn(3, |name| {
         close_copy(&r)?;

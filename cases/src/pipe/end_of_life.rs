@@ -7,7 +7,7 @@ use nix::fcntl::readlink;
 use nix::sys::signal::SigSet;
 use nix::sys::stat::stat;
 use nix::sys::uio::writev;
-use nix::unistd::{gettid, pause};
+use nix::unistd::{dup2, gettid, pause};
 
 use crate::prelude::*;
 use crate::sys::descriptors::{lent, pattern, read_all, reopen, set_nonblocking, unread};
@@ -22,6 +22,7 @@ pub const CASES: &[Case] = &[
     eof_after_last_writer_closes,
     eof_waits_for_the_last_copy,
     own_write_end_holds_off_eof,
+    dup2_over_the_last_write_end_closes_it,
     write_end_in_flight_holds_off_eof,
     read_end_in_flight_takes_what_is_written,
     end_opened_under_proc_holds_off_eof,
@@ -93,6 +94,22 @@ fn own_write_end_holds_off_eof() -> Verdict {
     check!(text(&r, 8) == Err(EAGAIN));
     drop(copy);
     check!(text(&r, 8) == Ok(""));
+    Ok(())
+}
+
+/// dup2 onto the descriptor of the last write end closes that end, and the reader sees the end of file.
+#[case(DUP_2, "DESCRIPTION", also = [(PIPE_7, "I/O on pipes and FIFOs")], settles = ["B08"])]
+fn dup2_over_the_last_write_end_closes_it() -> Verdict {
+    let ((r, mut w), (other_r, other_w)) = (pipe()?, pipe()?);
+    let reader = Child::spawn(|| {
+        close_copy(&w)?;
+        holds!(text(&r, 8) == Ok(""))
+    })?;
+    reader.blocked_in(READ)?;
+    dup2(&other_w, &mut w)?;
+    reader.join()?;
+    check!(write(&w, b"elsewhere") == Ok(9));
+    check!(text(&other_r, 16) == Ok("elsewhere"));
     Ok(())
 }
 
