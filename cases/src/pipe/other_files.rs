@@ -96,10 +96,9 @@ fn background_read_without_sigttin_fails() -> Verdict {
     for blocked in [true, false] {
         let reader = Child::spawn(|| {
             setpgid(getpid(), getpid())?;
-            if blocked {
-                block(SIGTTIN).map(drop)?
-            } else {
-                ignore(SIGTTIN)?
+            match blocked {
+                true => block(SIGTTIN).map(drop)?,
+                false => ignore(SIGTTIN)?,
             }
             holds!(text(&terminal.slave, 8) == Err(EIO), "blocked: {blocked}")
         })?;
