@@ -53,11 +53,9 @@ fn size_limit_stops_files_and_not_pipes() -> Verdict {
 }
 
 /// A write to a filesystem that has room for a part only tells how much that was, and the next fails with ENOSPC.
-#[case(WRITE_2, "ERRORS", also = [(WRITE_2, "RETURN VALUE")], settles = ["write.2 ENOSPC"], needs = [Need::CanUnshare(Namespaces::MOUNT)])]
+#[case(WRITE_2, "ERRORS", also = [(WRITE_2, "RETURN VALUE")], settles = ["write.2 ENOSPC"], needs = [Need::Own(Namespaces::MOUNT), Need::CanUnshare(Namespaces::MOUNT)])]
 fn full_filesystem_takes_no_more() -> Verdict {
     unshare(CloneFlags::CLONE_NEWNS)?;
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
     mkdir("small", Mode::S_IRWXU)?;
     // One byte is rounded up to a page.
     mount(Some("none"), "small", Some("tmpfs"), MsFlags::empty(), Some("size=1"))?;
