@@ -7,6 +7,11 @@ use ipcspec_harness::Page;
 /// silent: the comment that heads its source file.
 pub const IPC_SEM_C: Page = Page("Linux, ipc/sem.c");
 
+/// What the pages leave to the standard that they follow.
+pub const POSIX_PIPE: Page = Page("POSIX.1-2024, pipe");
+/// As above.
+pub const POSIX_WRITE: Page = Page("POSIX.1-2024, write");
+
 pub const ACCEPT_2: Page = Page("accept.2");
 pub const BIND_2: Page = Page("bind.2");
 pub const CAPABILITIES_7: Page = Page("capabilities.7");
@@ -27,6 +32,7 @@ pub const EXIT_3: Page = Page("exit.3");
 pub const EXIT_GROUP_2: Page = Page("exit_group.2");
 pub const F_ADD_SEALS_2CONST: Page = Page("F_ADD_SEALS.2const");
 pub const F_DUPFD_2CONST: Page = Page("F_DUPFD.2const");
+pub const F_GETFD_2CONST: Page = Page("F_GETFD.2const");
 pub const F_GETFL_2CONST: Page = Page("F_GETFL.2const");
 pub const F_GETOWN_2CONST: Page = Page("F_GETOWN.2const");
 pub const F_GETPIPE_SZ_2CONST: Page = Page("F_GETPIPE_SZ.2const");

@@ -3,17 +3,17 @@
 use std::io::IoSlice;
 
 use libc::SOCK_STREAM;
-use nix::fcntl::open;
+use nix::fcntl::readlink;
 use nix::sys::signal::SigSet;
-use nix::sys::stat::Mode;
+use nix::sys::stat::stat;
 use nix::sys::uio::writev;
-use nix::unistd::pause;
+use nix::unistd::{dup2, gettid, pause};
 
 use crate::prelude::*;
-use crate::sys::descriptors::{lent, read_all, set_nonblocking, unread};
+use crate::sys::descriptors::{lent, pattern, read_all, reopen, set_nonblocking, unread};
 use crate::sys::pipes::{SOFT_LIMIT, capacity, fill_pipe, set_capacity, soft_limit};
 use crate::sys::privilege::become_lone_user;
-use crate::sys::signals::{block, catch, handled, ignore, pending};
+use crate::sys::signals::{Action, accept_pending, block, catch, handled, ignore, pending};
 use crate::sys::sockets::Socket;
 use crate::sys::sysctl::sysctl;
 
@@ -22,19 +22,30 @@ pub const CASES: &[Case] = &[
     eof_after_last_writer_closes,
     eof_waits_for_the_last_copy,
     own_write_end_holds_off_eof,
+    dup2_over_the_last_write_end_closes_it,
+    write_end_in_flight_holds_off_eof,
+    read_end_in_flight_takes_what_is_written,
+    end_opened_under_proc_holds_off_eof,
+    looking_at_an_end_holds_nothing_open,
+    reopened_read_end_finds_what_is_buffered,
+    reopened_end_has_flags_of_its_own,
     killed_writer_leaves_eof,
     closing_under_a_sleeping_write_lets_it_finish,
+    closing_under_a_sleeping_read_lets_it_finish,
     last_writers_end_wakes_every_reader,
     last_close_discards_what_is_unread,
     closed_pipes_stop_counting,
     write_without_reader_kills,
     sigpipe_waits_for_the_last_reader,
-    last_readers_end_kills_every_blocked_writer,
+    last_readers_end_reaches_every_blocked_writer,
     ignored_sigpipe_leaves_epipe,
     sigpipe_comes_for_each_write,
     lost_reader_is_epipe_for_pipe_and_socket,
     blocked_sigpipe_stays_pending,
+    sigpipe_is_pending_for_the_writing_thread_alone,
+    sigpipe_handler_runs_in_the_writing_thread,
     write_cut_short_by_the_readers_end_tells_how_much,
+    reader_killed_in_the_middle_leaves_a_true_count,
 ];
 
 /// Once every write end is closed, a read drains the pipe and then returns 0.
@@ -86,6 +97,124 @@ fn own_write_end_holds_off_eof() -> Verdict {
     Ok(())
 }
 
+/// dup2 onto the descriptor of the last write end closes that end, and the reader sees the end of file.
+#[case(DUP_2, "DESCRIPTION", also = [(PIPE_7, "I/O on pipes and FIFOs")], settles = ["B08"])]
+fn dup2_over_the_last_write_end_closes_it() -> Verdict {
+    let ((r, mut w), (other_r, other_w)) = (pipe()?, pipe()?);
+    let reader = Child::spawn(|| {
+        close_copy(&w)?;
+        holds!(text(&r, 8) == Ok(""))
+    })?;
+    reader.blocked_in(READ)?;
+    dup2(&other_w, &mut w)?;
+    reader.join()?;
+    check!(write(&w, b"elsewhere") == Ok(9));
+    check!(text(&other_r, 16) == Ok("elsewhere"));
+    Ok(())
+}
+
+/// A write end that lies unread in a socket holds off the end of file, until it is taken out and closed or the socket is.
+#[case(UNIX_7, "Ancillary messages", also = [(PIPE_7, "I/O on pipes and FIFOs")], settles = ["B08"])]
+fn write_end_in_flight_holds_off_eof() -> Verdict {
+    for taken in [false, true] {
+        let ((r, w), (here, there)) = (pipe()?, Socket::pair(SOCK_STREAM)?);
+        set_nonblocking(&r, true)?;
+        here.send_descriptors(b"!", &[w.as_raw_fd()])?;
+        drop((w, here));
+        check!(text(&r, 8) == Err(EAGAIN));
+        if taken {
+            let passed = there.recv_message(1, 64, 0)?.descriptors;
+            check!(text(&r, 8) == Err(EAGAIN));
+            drop(passed);
+            check!(text(&r, 8) == Ok(""), "taken out and closed");
+        }
+        drop(there);
+        check!(text(&r, 8) == Ok(""), "taken out: {taken}");
+    }
+    Ok(())
+}
+
+/// While the only read end lies unread in a socket a write succeeds, and when the socket is closed a sleeping one gets EPIPE.
+#[case(UNIX_7, "Ancillary messages", also = [(PIPE_7, "I/O on pipes and FIFOs")], settles = ["B08"])]
+fn read_end_in_flight_takes_what_is_written() -> Verdict {
+    ignore(SIGPIPE)?;
+    let ((r, w), (here, there)) = (pipe()?, Socket::pair(SOCK_STREAM)?);
+    here.send_descriptors(b"!", &[r.as_raw_fd()])?;
+    drop((r, here));
+    check!(write(&w, b"x") == Ok(1));
+    fill_pipe(&w)?;
+    let writer = Child::spawn(|| {
+        close_copy(&there)?;
+        holds!(write(&w, b"x") == Err(EPIPE))
+    })?;
+    writer.blocked_in(WRITE)?;
+    drop(there);
+    writer.join()
+}
+
+/// A write end that was opened under /proc/self/fd is one more, and holds off the end of file when the others are closed.
+#[case(PIPE_7, "I/O on pipes and FIFOs", also = [(PROC_PID_FD_5, "DESCRIPTION")], settles = ["B08"], needs = [Need::Proc])]
+fn end_opened_under_proc_holds_off_eof() -> Verdict {
+    let (r, w) = pipe()?;
+    set_nonblocking(&r, true)?;
+    let another = reopen(&w, OFlag::O_WRONLY)?;
+    drop(w);
+    check!(text(&r, 8) == Err(EAGAIN));
+    check!(write(&another, b"late") == Ok(4));
+    drop(another);
+    check!(text(&r, 8) == Ok("late"));
+    check!(text(&r, 8) == Ok(""));
+    Ok(())
+}
+
+/// Reading the link of an end under /proc/self/fd, its status, or a descriptor with O_PATH does not hold it open.
+#[case(OPEN_2, "DESCRIPTION", also = [(PROC_PID_FD_5, "DESCRIPTION")], settles = ["B08"], needs = [Need::Proc])]
+fn looking_at_an_end_holds_nothing_open() -> Verdict {
+    ignore(SIGPIPE)?;
+    let ((r, its_w), (its_r, w)) = (pipe()?, pipe()?);
+    set_nonblocking(&r, true)?;
+    for end in [&its_w, &its_r] {
+        let name = format!("/proc/self/fd/{}", end.as_raw_fd());
+        readlink(name.as_str())?;
+        stat(name.as_str())?;
+    }
+    let paths = (reopen(&its_w, OFlag::O_PATH)?, reopen(&its_r, OFlag::O_PATH)?);
+    check!(text(&r, 8) == Err(EAGAIN));
+    check!(write(&w, b"x") == Ok(1));
+    drop((its_w, its_r));
+    check!(text(&r, 8) == Ok(""));
+    check!(write(&w, b"x") == Err(EPIPE));
+    drop(paths);
+    Ok(())
+}
+
+/// A read end that is opened under /proc/self/fd when every writer is gone finds what is buffered, and then the end.
+#[case(PIPE_7, "I/O on pipes and FIFOs", also = [(PROC_PID_FD_5, "DESCRIPTION")], needs = [Need::Proc])]
+fn reopened_read_end_finds_what_is_buffered() -> Verdict {
+    let (r, w) = pipe()?;
+    write(&w, b"legacy")?;
+    drop(w);
+    let again = reopen(&r, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
+    drop(r);
+    check!(text(&again, 3) == Ok("leg"));
+    check!(text(&again, 8) == Ok("acy"));
+    check!(text(&again, 8) == Ok(""));
+    Ok(())
+}
+
+/// An end that is opened under /proc/self/fd is a description of its own: O_NONBLOCK of the one is not the other's.
+#[case(OPEN_2, "DESCRIPTION", also = [(PROC_PID_FD_5, "DESCRIPTION")], needs = [Need::Proc])]
+fn reopened_end_has_flags_of_its_own() -> Verdict {
+    let (r, w) = pipe()?;
+    let again = reopen(&r, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
+    check!(text(&again, 8) == Err(EAGAIN));
+    let reader = Child::spawn(|| holds!(text(&r, 8) == Ok("data")))?;
+    reader.blocked_in(READ)?;
+    check!(text(&again, 8) == Err(EAGAIN));
+    write(&w, b"data")?;
+    reader.join()
+}
+
 /// A writer that is killed closes its end as surely as one that exits.
 #[case(PIPE_7, "I/O on pipes and FIFOs", settles = ["A14"])]
 fn killed_writer_leaves_eof() -> Verdict {
@@ -120,6 +249,22 @@ fn closing_under_a_sleeping_write_lets_it_finish() -> Verdict {
     writer.join()
 }
 
+/// A read that sleeps keeps its end open though another thread closes the descriptor: it gets what is written, then EPIPE comes.
+#[case(CLOSE_2, "Multithreaded processes and close()", settles = ["B08"])]
+fn closing_under_a_sleeping_read_lets_it_finish() -> Verdict {
+    ignore(SIGPIPE)?;
+    let (r, w) = pipe()?;
+    let end = lent(&r);
+    let reader = Thread::spawn(move || holds!(text(end, 8) == Ok("late")))?;
+    reader.blocked_in(READ)?;
+    drop(r);
+    reader.blocked_in(READ)?;
+    check!(write(&w, b"late") == Ok(4));
+    reader.join()?;
+    check!(write(&w, b"x") == Err(EPIPE));
+    Ok(())
+}
+
 /// When the last write end is closed, every process that sleeps in a read wakes and sees the end.
 #[case(PIPE_7, "I/O on pipes and FIFOs")]
 fn last_writers_end_wakes_every_reader() -> Verdict {
@@ -140,14 +285,12 @@ fn last_close_discards_what_is_unread() -> Verdict {
     let (r, w) = pipe()?;
     write(&w, b"unread")?;
     // It names the pipe's inode without having the pipe open.
-    let inode =
-        open(format!("/proc/self/fd/{}", r.as_raw_fd()).as_str(), OFlag::O_PATH, Mode::empty())?;
-    let path = format!("/proc/self/fd/{}", inode.as_raw_fd());
-    let again = open(path.as_str(), OFlag::O_RDONLY, Mode::empty())?;
+    let inode = reopen(&r, OFlag::O_PATH)?;
+    let again = reopen(&inode, OFlag::O_RDONLY)?;
     drop((r, w));
     check!(unread(&again) == Ok(6));
     drop(again);
-    let afresh = open(path.as_str(), OFlag::O_RDONLY, Mode::empty())?;
+    let afresh = reopen(&inode, OFlag::O_RDONLY)?;
     check!(unread(&afresh) == Ok(0));
     check!(text(&afresh, 8) == Ok(""));
     Ok(())
@@ -209,19 +352,31 @@ fn sigpipe_waits_for_the_last_reader() -> Verdict {
     Ok(())
 }
 
-/// When the last reader goes, every process that sleeps in a write to the full pipe gets SIGPIPE.
-#[case(PIPE_7, "I/O on pipes and FIFOs", settles = ["A34"])]
-fn last_readers_end_kills_every_blocked_writer() -> Verdict {
+/// When the last reader goes, every sleeping write ends: SIGPIPE kills, runs its handler once, or EPIPE alone is left.
+#[case(PIPE_7, "I/O on pipes and FIFOs", also = [(WRITE_2, "ERRORS")], settles = ["A34"])]
+fn last_readers_end_reaches_every_blocked_writer() -> Verdict {
     let (r, w) = pipe()?;
     fill_pipe(&w)?;
-    let writers = Children::spawn(3, |_| {
-        close_copy(&r)?;
-        write(&w, b"too late")?;
-        Ok(())
-    })?;
-    writers.blocked_in(WRITE)?;
+    let writer = |action: fn() -> Action, handlers: usize| {
+        let writer = Child::spawn(|| {
+            close_copy(&r)?;
+            action().on(SIGPIPE)?;
+            check!(write(&w, b"too late") == Err(EPIPE));
+            holds!(handled() == handlers)
+        })?;
+        writer.blocked_in(WRITE)?;
+        Verdict::Ok(writer)
+    };
+    let killed = [writer(Action::default, 0)?, writer(Action::default, 0)?];
+    let told = [
+        writer(Action::record, 1)?,
+        writer(Action::ignore, 0)?,
+        writer(Action::record, 1)?,
+        writer(Action::ignore, 0)?,
+    ];
     drop(r);
-    for writer in writers {
+    Children::from(told).join()?;
+    for writer in killed {
         check!(writer.wait()? == End::Killed(libc::SIGPIPE));
     }
     Ok(())
@@ -285,6 +440,49 @@ fn blocked_sigpipe_stays_pending() -> Verdict {
     Ok(())
 }
 
+/// SIGPIPE goes to the thread that wrote: where that thread blocks it, it stays pending for it and no other thread gets it.
+#[case(POSIX_WRITE, "ERRORS")]
+fn sigpipe_is_pending_for_the_writing_thread_alone() -> Verdict {
+    catch(SIGPIPE)?;
+    let (r, w) = pipe()?;
+    drop(r);
+    let (written, looked) = (Latch::new()?, Latch::new()?);
+    let writer = Thread::spawn(move || {
+        block(SIGPIPE)?;
+        check!(write(&w, b"x") == Err(EPIPE));
+        check!(pending()?.has(SIGPIPE));
+        written.open();
+        looked.wait()?;
+        holds!(accept_pending(SIGPIPE)?.signal == SIGPIPE)
+    })?;
+    written.wait()?;
+    check!(handled() == 0);
+    block(SIGPIPE)?;
+    check!(!pending()?.has(SIGPIPE));
+    looked.open();
+    writer.join()?;
+    check!(handled() == 0);
+    Ok(())
+}
+
+/// The handler of SIGPIPE runs in the thread that wrote, before its write returns, though other threads could take the signal.
+#[case(POSIX_WRITE, "ERRORS")]
+fn sigpipe_handler_runs_in_the_writing_thread() -> Verdict {
+    let (ran, stay) = (Counter::new()?, Latch::new()?);
+    Action::run(move |_| ran.set(gettid().as_raw() as u64)).on(SIGPIPE)?;
+    let bystander = Thread::spawn(move || stay.wait())?;
+    let (r, w) = pipe()?;
+    drop(r);
+    let writer = Thread::spawn(move || {
+        check!(write(&w, b"x") == Err(EPIPE));
+        holds!(ran.get() == gettid().as_raw() as u64)
+    })?;
+    writer.join()?;
+    check!(handled() == 1);
+    stay.open();
+    bystander.join()
+}
+
 /// A write that has room for a part only tells how much it wrote when the reader goes, and the next one fails.
 #[case(WRITE_2, "RETURN VALUE")]
 fn write_cut_short_by_the_readers_end_tells_how_much() -> Verdict {
@@ -300,4 +498,33 @@ fn write_cut_short_by_the_readers_end_tells_how_much() -> Verdict {
     writer.blocked_in(WRITE)?;
     drop(r);
     writer.join()
+}
+
+/// When the reader is killed in the middle of a large write, the write tells what was read and what is left, and the next fails.
+#[case(WRITE_2, "RETURN VALUE", also = [(PIPE_7, "I/O on pipes and FIFOs")])]
+fn reader_killed_in_the_middle_leaves_a_true_count() -> Verdict {
+    ignore(SIGPIPE)?;
+    let (r, w) = pipe()?;
+    let all = capacity(&w)?;
+    let (told, read_on) = (Counter::new()?, Latch::new()?);
+    let writer = Child::spawn(|| {
+        close_copy(&r)?;
+        told.set(write(&w, &pattern(4 * all))? as u64);
+        holds!(write(&w, b"x") == Err(EPIPE))
+    })?;
+    writer.blocked_in(WRITE)?;
+    let reader = Child::spawn(|| {
+        check!(read_all(&r, all + 1)? == pattern(all + 1));
+        read_on.open();
+        pause();
+        Ok(())
+    })?;
+    drop(r);
+    reader.reaches(read_on)?;
+    writer.blocked_in(WRITE)?;
+    drop(reader);
+    writer.join()?;
+    // Either end tells what nobody will read any more.
+    check!(told.get() as usize == all + 1 + unread(&w)?);
+    Ok(())
 }

@@ -7,6 +7,7 @@ pub mod ends;
 pub mod fifo_data;
 pub mod fifo_name;
 pub mod fifo_open;
+pub mod other_files;
 pub mod packets;
 pub mod sendfile;
 pub mod splice;
@@ -22,6 +23,7 @@ pub const CASES: &[&[Case]] = &[
     stream::CASES,
     end_of_life::CASES,
     atomicity::CASES,
+    other_files::CASES,
     capacity::CASES,
     packets::CASES,
     fifo_open::CASES,

@@ -12,6 +12,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{read, write};
 
 use super::answer;
+use super::memory::Memory;
 
 /// `pidfd_getfd`, asked for this process's own standard input.
 pub const PIDFD_GETFD: Facility =
@@ -91,12 +92,6 @@ pub fn lent(fd: &OwnedFd) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(fd.as_raw_fd()) }
 }
 
-/// Opens anew what a descriptor refers to, by its name under /proc/self/fd.
-pub fn reopen(fd: impl AsFd, flags: OFlag) -> Result<OwnedFd> {
-    let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
-    open(path.as_str(), flags, Mode::empty())
-}
-
 /// A copy of another process's descriptor, taken with `pidfd_getfd`.
 pub fn foreign_fd(process: i32, fd: c_int) -> Result<OwnedFd> {
     // SAFETY: both calls take numbers; what they give is ours alone.
@@ -106,6 +101,28 @@ pub fn foreign_fd(process: i32, fd: c_int) -> Result<OwnedFd> {
         let copy = answer(libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0))?;
         Ok(OwnedFd::from_raw_fd(copy as c_int))
     }
+}
+
+/// Opens anew what a descriptor of this process refers to, by its name under
+/// `/proc/self/fd`.
+pub fn reopen(fd: impl AsFd, flags: OFlag) -> Result<OwnedFd> {
+    open(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()).as_str(), flags, Mode::empty())
+}
+
+/// `read` of up to so many bytes to where this memory begins; it may end
+/// earlier.
+pub fn read_to(fd: impl AsFd, memory: Memory, bytes: usize) -> Result<usize> {
+    // SAFETY: the case mapped the memory, and a guard page is behind it.
+    answer(unsafe { libc::read(fd.as_fd().as_raw_fd(), memory.pointer(), bytes) })
+        .map(|n| n as usize)
+}
+
+/// `write` of so many bytes from where this memory begins; it may end
+/// earlier.
+pub fn write_from(fd: impl AsFd, memory: Memory, bytes: usize) -> Result<usize> {
+    // SAFETY: the kernel only reads, as far as there is memory.
+    answer(unsafe { libc::write(fd.as_fd().as_raw_fd(), memory.pointer(), bytes) })
+        .map(|n| n as usize)
 }
 
 /// An address that no process can have mapped.

@@ -166,6 +166,18 @@ impl Memory {
         (0..self.length).all(|offset| self.get(offset) == 0)
     }
 
+    /// Loads all of it.
+    pub fn bytes(self) -> Vec<u8> {
+        (0..self.length).map(|offset| self.get(offset)).collect()
+    }
+
+    /// Stores these bytes at its beginning.
+    pub fn store(self, bytes: &[u8]) {
+        for (offset, byte) in bytes.iter().enumerate() {
+            self.set(offset, *byte);
+        }
+    }
+
     /// Where it begins, for the calls of this layer.
     pub(super) fn pointer<T>(self) -> *mut T {
         with_exposed_provenance_mut(self.address)

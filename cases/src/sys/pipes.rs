@@ -12,7 +12,7 @@ use nix::unistd::{mkfifo, pipe2, write};
 
 use super::answer;
 use super::descriptors::set_nonblocking;
-use super::memory::page_size;
+use super::memory::{Memory, page_size};
 use super::sysctl::sysctl;
 
 /// The largest write that is atomic, in bytes.
@@ -21,6 +21,19 @@ pub const PIPE_BUF: usize = libc::PIPE_BUF;
 /// Pipes in packet mode: `pipe2(O_DIRECT)`.
 pub const PACKET_MODE: Facility =
     Facility { name: "O_DIRECT pipes", probe: || pipe2(OFlag::O_DIRECT).map(drop) };
+
+/// `O_NOTIFICATION_PIPE`, which the C library's binding lacks.
+pub const NOTIFICATIONS: OFlag = OFlag::O_EXCL;
+
+/// Kernels that know what `O_NOTIFICATION_PIPE` asks for, whether or not they
+/// can do it.
+pub const KNOWN_NOTIFICATIONS: Facility = Facility {
+    name: "O_NOTIFICATION_PIPE",
+    probe: || match pipe2(NOTIFICATIONS) {
+        Err(Errno::EINVAL) => Err(Errno::EINVAL),
+        _ => Ok(()),
+    },
+};
 
 /// The limit of a single pipe, in bytes.
 pub const MAX_SIZE: Facility = Facility {
@@ -54,6 +67,20 @@ pub fn pipe_into(place: Option<&mut [c_int; 2]>, flags: c_int) -> Result<()> {
     let place = place.map_or(std::ptr::null_mut(), |place| place.as_mut_ptr());
     // SAFETY: the array holds two descriptors; a null pointer is refused.
     answer(unsafe { libc::pipe2(place, flags) }).map(drop)
+}
+
+/// `pipe2` into memory that may end before the second descriptor.
+pub fn pipe_at(place: Memory) -> Result<()> {
+    // SAFETY: the case mapped the memory, and a guard page is behind it.
+    answer(unsafe { libc::pipe2(place.pointer(), 0) }).map(drop)
+}
+
+/// Makes room for so many notifications in a pipe that takes some:
+/// `IOC_WATCH_QUEUE_SET_SIZE`.
+pub fn set_notifications(end: impl AsFd, count: c_int) -> Result<()> {
+    const SET_SIZE: libc::Ioctl = 0x5760;
+    // SAFETY: the argument is a number.
+    answer(unsafe { libc::ioctl(end.as_fd().as_raw_fd(), SET_SIZE, count) }).map(drop)
 }
 
 /// The capacity of a pipe in bytes: `F_GETPIPE_SZ`, on either end.
