@@ -153,9 +153,10 @@ fn closed_descriptor_is_invalid() -> Verdict {
     let gone = just_closed(dup(&r)?);
     for (number, asked) in [(gone, NONE), (gone, ANY), (closed_fd(), IN)] {
         let mut fds = [entry(&r, IN), entry(&number, asked), entry(&w, OUT)];
-        check!(poll_for(&mut fds, -1) == Ok(2));
+        check!(poll_for(&mut fds, 0) == Ok(2));
         check!(fds.map(|fd| reported(&fd)) == [NONE, NVAL, OUT], "asked for {asked:?}");
-        check!(poll_for(&mut fds[1..2], -1) == Ok(1), "alone, asked for {asked:?}");
+        let alone = Child::spawn(|| holds!(poll_for(&mut fds[1..2], -1) == Ok(1)))?;
+        alone.join()?;
     }
     Ok(())
 }
@@ -167,10 +168,9 @@ fn negative_descriptor_is_ignored() -> Verdict {
     for number in [-1, !w.as_raw_fd(), c_int::MIN] {
         let ignored = pollfd { fd: number, events: -1, revents: -1 };
         let mut fds = [ignored, entry(&w, OUT), ignored];
-        check!(poll_for(&mut fds, -1) == Ok(1));
+        check!(poll_for(&mut fds, 0) == Ok(1));
         check!(fds.map(|fd| reported(&fd)) == [NONE, OUT, NONE], "descriptor {number}");
-        check!(fds.map(|fd| fd.events) == [-1, OUT.bits(), -1]);
-        check!(fds[0].fd == number);
+        check!((fds[0].fd, fds[0].events) == (number, -1), "the request");
         check!(poll_for(&mut fds[..1], 0) == Ok(0));
     }
     Ok(())
@@ -204,7 +204,7 @@ fn descriptor_twice_in_the_array_is_reported_twice() -> Verdict {
     write(&w, b"x")?;
     let copy = dup(&r)?;
     let mut fds = [entry(&r, IN), entry(&r, OUT), entry(&r, IN | RDNORM), entry(&copy, IN)];
-    check!(poll_for(&mut fds, -1) == Ok(3));
+    check!(poll_for(&mut fds, 0) == Ok(3));
     check!(fds.map(|fd| reported(&fd)) == [IN, NONE, IN | RDNORM, IN]);
     Ok(())
 }
@@ -218,7 +218,7 @@ fn every_element_of_a_long_array_is_looked_at() -> Verdict {
     let mut fds = vec![entry(&empty, IN); limit.min(700) as usize];
     for place in 0..fds.len() {
         fds[place].fd = r.as_raw_fd();
-        check!(poll_for(&mut fds, -1) == Ok(1), "element {place}");
+        check!(poll_for(&mut fds, 0) == Ok(1), "element {place}");
         let told: Vec<_> = (0..fds.len()).filter(|&other| fds[other].revents != 0).collect();
         check!(told == [place]);
         fds[place].fd = empty.as_raw_fd();

@@ -77,10 +77,12 @@ fn wait_returns_nothing_and_not_before_its_time() -> Verdict {
 #[case(POLL_2, "DESCRIPTION", also = [(SELECT_2, "Arguments")])]
 fn shortest_timeout_is_not_for_ever() -> Verdict {
     let (r, _w) = pipe()?;
-    for (call, nanos) in [(Poll, 1_000_000), (Ppoll, 1), (Select, 1000), (Pselect, 1)] {
-        check!(call.wait(&r, TimeSpec::new(0, nanos))? == 0, "{call:?}");
-    }
-    Ok(())
+    let shortest = [(Poll, 1_000_000), (Ppoll, 1), (Select, 1000), (Pselect, 1)];
+    let waiters = Children::spawn(4, |which| {
+        let (call, nanos) = shortest[which];
+        holds!(call.wait(&r, TimeSpec::new(0, nanos))? == 0, "{call:?}")
+    })?;
+    waiters.join()
 }
 
 /// The longest time that can be asked for does not pass at once, and does not keep an event waiting.
@@ -216,21 +218,23 @@ fn invalid_time_is_refused_by_ppoll() -> Verdict {
 }
 
 /// Select takes no time with a negative field, though a descriptor is ready, and leaves the sets as they were.
-#[case(SELECT_2, "ERRORS", settles = ["select.2 EINVAL 2"])]
+#[case(SELECT_2, "ERRORS")]
 fn invalid_time_is_refused_by_select() -> Verdict {
     let (r, w) = pipe()?;
     write(&w, b"x")?;
-    for time in INVALID {
-        let mut value = TimeVal::new(time.tv_sec(), time.tv_nsec() as _);
+    for (seconds, micros) in [(-1, 0), (0, -1), (1, -1), (-1, 999_999)] {
         let mut sets = Sets::all(&[&r]);
-        check!(sets.select(Some(&mut value)) == Err(EINVAL), "{time:?}");
-        check!(sets == Sets::all(&[&r]), "{time:?}");
+        check!(
+            sets.select(Some(&mut TimeVal::new(seconds, micros))) == Err(EINVAL),
+            "{seconds} {micros}"
+        );
+        check!(sets == Sets::all(&[&r]), "{seconds} {micros}");
     }
     Ok(())
 }
 
 /// Pselect takes no time with a field out of its range, though a descriptor is ready, and leaves the sets as they were.
-#[case(SELECT_2, "ERRORS")]
+#[case(SELECT_2, "ERRORS", settles = ["select.2 EINVAL 2"])]
 fn invalid_time_is_refused_by_pselect() -> Verdict {
     let (r, w) = pipe()?;
     write(&w, b"x")?;

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
+use ipcspec_harness::{Child, Counter, Verdict};
 use libc::{c_int, nfds_t, pollfd};
 use nix::Result;
 use nix::poll::{PollFlags, PollTimeout};
@@ -54,6 +55,18 @@ pub fn now(fd: impl AsFd, events: PollFlags) -> Result<PollFlags> {
 /// What poll reports of one descriptor as soon as it reports anything.
 pub fn event(fd: impl AsFd, events: PollFlags) -> Result<PollFlags> {
     wait(fd, events, PollTimeout::NONE)
+}
+
+/// The same in a child of its own, so that an event which never comes is a
+/// violation.
+pub fn soon(fd: impl AsFd, events: PollFlags) -> Verdict<PollFlags> {
+    let told = Counter::new()?;
+    let poller = Child::spawn(|| {
+        told.set(u64::from(event(&fd, events)?.bits() as u16));
+        Ok(())
+    })?;
+    poller.join()?;
+    Ok(PollFlags::from_bits_retain(told.get() as i16))
 }
 
 /// An element of poll's array that reports nothing yet.
