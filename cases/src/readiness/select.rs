@@ -296,7 +296,12 @@ fn close_of_a_copy_wakes_no_select() -> Verdict {
         sets.exceptions = Sets::exceptions(&[&r]).exceptions;
         holds!(sets.select(None) == Err(EINTR))
     })?;
-    let reader = Child::spawn(|| holds!(Sets::reads(&[&r]).select(None) == Ok(1)))?;
+    let reader = Child::spawn(|| {
+        close_copy(&w)?;
+        close_copy(&copy)?;
+        check!(Sets::reads(&[&r]).select(None) == Ok(1));
+        holds!(text(&r, 1) == Ok("x"))
+    })?;
     reader.blocked_in(SELECT)?;
     drop(copy);
     reader.blocked_in(SELECT)?;
