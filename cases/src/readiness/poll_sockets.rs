@@ -103,7 +103,7 @@ fn empty_datagram_is_data() -> Verdict {
 /// A sender of datagrams whose receiver's queue is full has no room, and its poll is woken when one is received.
 #[case(POLL_2, "DESCRIPTION", also = [(SOCKET_7, "DESCRIPTION")])]
 fn full_queue_of_the_receiver_leaves_no_room() -> Verdict {
-    let address = Address::unique_abstract("");
+    let address = Address::path("socket");
     let receiver = Socket::bound(SOCK_DGRAM, &address)?;
     let (sender, other) =
         (Socket::connected(SOCK_DGRAM, &address)?, Socket::connected(SOCK_DGRAM, &address)?);
@@ -123,7 +123,7 @@ fn full_queue_of_the_receiver_leaves_no_room() -> Verdict {
 /// A listening socket is readable while a connection waits to be accepted, and a poller sleeps until one comes.
 #[case(ACCEPT_2, "DESCRIPTION", also = [(SOCKET_7, "DESCRIPTION")])]
 fn waiting_connection_is_readable() -> Verdict {
-    let local = Address::unique_abstract("");
+    let local = Address::path("socket");
     let (tcp, tcp_address) = tcp_listener(AF_INET)?;
     for (listener, address) in
         [(Socket::listening(SOCK_STREAM, &local)?, local), (tcp, tcp_address)]
