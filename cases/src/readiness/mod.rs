@@ -2,13 +2,29 @@
 
 pub mod epoll;
 pub mod eventfd;
+pub mod masks;
 pub mod poll;
+pub mod poll_sockets;
+pub mod poll_wakeups;
 pub mod select;
 pub mod sigio;
 pub mod sigio_owner;
+pub mod states;
+pub mod timeouts;
 
 use ipcspec_harness::Case;
 
 /// The cases of this mechanism.
 pub const CASES: &[&[Case]] =
     &[poll::CASES, select::CASES, epoll::CASES, eventfd::CASES, sigio::CASES, sigio_owner::CASES];
+pub const CASES: &[&[Case]] = &[
+    poll::CASES,
+    poll_wakeups::CASES,
+    poll_sockets::CASES,
+    select::CASES,
+    timeouts::CASES,
+    masks::CASES,
+    epoll::CASES,
+    eventfd::CASES,
+    sigio::CASES,
+];

@@ -25,6 +25,7 @@ calls! {
     VMSPLICE = "vmsplice": SYS_vmsplice;
     SENDFILE = "sendfile": SYS_sendfile;
     POLL = "poll": SYS_ppoll, #[cfg(target_arch = "x86_64")] SYS_poll;
+    POLL_AGAIN = "poll, restarted or not": SYS_restart_syscall, SYS_ppoll, #[cfg(target_arch = "x86_64")] SYS_poll;
     SELECT = "select": SYS_pselect6, #[cfg(target_arch = "x86_64")] SYS_select;
     EPOLL_WAIT = "epoll_wait": SYS_epoll_pwait, SYS_epoll_pwait2, #[cfg(target_arch = "x86_64")] SYS_epoll_wait;
     SEMOP = "semop": SYS_semop, SYS_semtimedop;

@@ -15,6 +15,7 @@ pub mod poll;
 pub mod posix_sem;
 pub mod privilege;
 pub mod program;
+pub mod select;
 pub mod sem;
 pub mod shm;
 pub mod sigio;

@@ -73,6 +73,12 @@ impl AsFd for Socket {
     }
 }
 
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        socket.0
+    }
+}
+
 impl Socket {
     /// `socket(domain, kind, protocol)`.
     pub fn new(domain: c_int, kind: c_int, protocol: c_int) -> Result<Self> {

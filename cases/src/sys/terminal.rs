@@ -69,4 +69,12 @@ impl Terminal {
         answer(unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) })
             .map(drop)
     }
+
+    /// `TIOCPKT`: lets reads of the master tell what becomes of the slave.
+    pub fn packet_mode(&self, on: bool) -> nix::Result<()> {
+        let on = libc::c_int::from(on);
+        // SAFETY: one number to be read.
+        answer(unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCPKT, &raw const on) })
+            .map(drop)
+    }
 }
