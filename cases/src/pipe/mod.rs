@@ -7,7 +7,9 @@ pub mod ends;
 pub mod fifo;
 pub mod packets;
 pub mod sendfile;
+pub mod shared_pages;
 pub mod splice;
+pub mod splice_waits;
 pub mod stream;
 pub mod tee;
 pub mod vmsplice;
@@ -24,7 +26,9 @@ pub const CASES: &[&[Case]] = &[
     packets::CASES,
     fifo::CASES,
     splice::CASES,
+    splice_waits::CASES,
     tee::CASES,
     vmsplice::CASES,
+    shared_pages::CASES,
     sendfile::CASES,
 ];
