@@ -1,4 +1,5 @@
-//! Pages that a pipe shares with a file, with memory or with another pipe, and that writing to the pipe must not change.
+//! Pages that a pipe shares with a file, with memory or with another pipe, and that writing to the
+//! pipe must not change.
 
 use std::fs::{self, File, Permissions};
 use std::io::IoSlice;

@@ -47,12 +47,12 @@ pub const CASES: &[Case] = &[
     failed_splice_moves_neither_data_nor_offset,
     file_size_limit_stops_a_splice,
     seals_stop_a_splice,
+    pipe_opened_anew_is_the_same_pipe,
     offset_for_a_pipe_is_refused,
     offset_for_a_socket_is_refused,
     splice_needs_a_pipe,
     what_cannot_be_spliced_is_refused,
     splice_into_the_same_pipe_is_refused,
-    pipe_opened_anew_is_the_same_pipe,
     splice_to_an_appending_file_is_refused,
     wrong_direction_is_refused,
 ];
