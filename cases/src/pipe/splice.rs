@@ -156,7 +156,7 @@ fn page_edges_lose_and_change_no_byte() -> Verdict {
     Ok(())
 }
 
-/// From pipe to pipe, splice moves as much as asked, in order, and leaves the rest.
+/// From pipe to pipe, splice moves as much as asked, in order, and leaves the rest, which what is written to either does not touch.
 #[case(SPLICE_2, "DESCRIPTION")]
 fn pipe_to_pipe_moves_as_much_as_asked() -> Verdict {
     let ((from, w), (r, to)) = (pipe()?, pipe()?);
@@ -164,8 +164,10 @@ fn pipe_to_pipe_moves_as_much_as_asked() -> Verdict {
     write(&w, b"def")?;
     write(&to, b"_")?;
     check!(splice(&from, None, &to, None, 4, NONE) == Ok(4));
-    check!(text(&r, 16) == Ok("_abcd"));
-    check!(text(&from, 16) == Ok("ef"));
+    write(&to, b"XYZ")?;
+    write(&w, b"ghi")?;
+    check!(text(&r, 16) == Ok("_abcdXYZ"));
+    check!(text(&from, 16) == Ok("efghi"));
     Ok(())
 }
 
@@ -397,17 +399,21 @@ fn splice_without_data_or_writer_gives_zero() -> Verdict {
 /// Where it would block, splice fails with EAGAIN if told SPLICE_F_NONBLOCK or if either descriptor is nonblocking.
 #[case(SPLICE_2, "ERRORS", settles = ["splice.2 EAGAIN", "splice.2 SPLICE_F_NONBLOCK"])]
 fn either_end_nonblocking_gives_eagain() -> Verdict {
-    let ((from, w), (_r, to)) = (pipe()?, pipe()?);
-    check!(splice(&from, None, &to, None, 64, NONBLOCK) == Err(EAGAIN));
-    set_nonblocking(&from, true)?;
-    check!(splice(&from, None, &to, None, 64, NONE) == Err(EAGAIN));
-    write(&w, b"data")?;
-    fill_pipe(&to)?;
-    check!(splice(&from, None, &to, None, 64, NONBLOCK) == Err(EAGAIN));
-    set_nonblocking(&to, true)?;
-    check!(splice(&from, None, &to, None, 64, NONE) == Err(EAGAIN));
-    check!(unread(&from) == Ok(4));
-    Ok(())
+    // In a child, so that one that sleeps all the same is seen to sleep.
+    let mover = Child::spawn(|| {
+        let ((from, w), (_r, to)) = (pipe()?, pipe()?);
+        check!(splice(&from, None, &to, None, 64, NONBLOCK) == Err(EAGAIN));
+        set_nonblocking(&from, true)?;
+        check!(splice(&from, None, &to, None, 64, NONE) == Err(EAGAIN));
+        write(&w, b"data")?;
+        fill_pipe(&to)?;
+        check!(splice(&from, None, &to, None, 64, NONBLOCK) == Err(EAGAIN));
+        set_nonblocking(&to, true)?;
+        check!(splice(&from, None, &to, None, 64, NONE) == Err(EAGAIN));
+        check!(unread(&from) == Ok(4));
+        Ok(())
+    })?;
+    mover.join()
 }
 
 /// SPLICE_F_NONBLOCK counts for its own call: the descriptors stay as they were, and the next call sleeps.

@@ -1,6 +1,6 @@
 //! splice that sleeps, and those who sleep until a splice has moved something.
 
-use std::fs;
+use std::fs::{self, File};
 
 use libc::SOCK_STREAM;
 use nix::fcntl::splice;
@@ -24,6 +24,8 @@ pub const CASES: &[Case] = &[
     last_writers_end_wakes_every_splice,
     data_for_two_wakes_two,
     room_for_two_wakes_two,
+    two_splices_share_a_source,
+    two_splices_share_a_target,
     spliced_data_wakes_who_waits_for_it,
     room_made_by_a_splice_wakes_who_waits_for_it,
     splice_without_reader_raises_sigpipe,
@@ -130,6 +132,52 @@ fn room_for_two_wakes_two() -> Verdict {
     movers.join()?;
     let came = read_all(&r, 8)?;
     check!(came == b"dataMORE" || came == b"MOREdata");
+    Ok(())
+}
+
+/// Of two processes that splice from one pipe at once, each byte goes to one, and what each gets is in order.
+#[case(SPLICE_2, "DESCRIPTION")]
+fn two_splices_share_a_source() -> Verdict {
+    let (from, w) = pipe()?;
+    let movers = Children::spawn(2, |which| {
+        close_copy(&w)?;
+        let file = File::create(which.to_string())?;
+        while splice(&from, None, &file, None, 17, NONE)? > 0 {}
+        Ok(())
+    })?;
+    let data: Vec<u8> = (0..=250).flat_map(|byte| [byte; 300]).collect();
+    check!(write(&w, &data) == Ok(data.len()));
+    drop(w);
+    movers.join()?;
+    let (one, two) = (fs::read("0")?, fs::read("1")?);
+    check!(one.is_sorted() && two.is_sorted());
+    let mut all = [one, two].concat();
+    all.sort_unstable();
+    check!(all == data);
+    Ok(())
+}
+
+/// What two processes splice into one pipe at once comes out whole, and what each put in is in order.
+#[case(SPLICE_2, "DESCRIPTION")]
+fn two_splices_share_a_target() -> Verdict {
+    const HALF: usize = 120 * 300;
+    let (r, to) = pipe()?;
+    let data: Vec<u8> = (0..240).flat_map(|byte| [byte; 300]).collect();
+    let file = file(&data)?;
+    let movers = Children::spawn(2, |which| {
+        let (mut offset, end) = ((which * HALF) as i64, ((which + 1) * HALF) as i64);
+        while offset < end {
+            let size = 17.min(end - offset) as usize;
+            splice(&file, Some(&mut offset), &to, None, size, NONE)?;
+        }
+        Ok(())
+    })?;
+    drop(to);
+    let came = read_all(&r, data.len() + 1)?;
+    movers.join()?;
+    let (one, two): (Vec<u8>, Vec<u8>) = came.iter().partition(|byte| **byte < 120);
+    check!(one == data[..HALF]);
+    check!(two == data[HALF..]);
     Ok(())
 }
 
