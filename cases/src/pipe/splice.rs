@@ -384,15 +384,18 @@ fn hint_of_more_holds_nothing_back_for_good() -> Verdict {
     Ok(())
 }
 
-/// From an empty pipe without a writer, splice returns 0: the end of the input.
+/// From an empty pipe without a writer, and from a FIFO that never had one, splice returns 0: the end of the input.
 #[case(SPLICE_2, "RETURN VALUE")]
 fn splice_without_data_or_writer_gives_zero() -> Verdict {
-    let ((from, w), (_r, to)) = (pipe()?, pipe()?);
+    let ((from, w), (_r, to), file) = (pipe()?, pipe()?, file("")?);
+    let fifo = Fifo::new("fifo")?.early_reader()?;
     write(&w, b"last")?;
     drop(w);
     check!(splice(&from, None, &to, None, 64, NONE) == Ok(4));
-    check!(splice(&from, None, &to, None, 64, NONE) == Ok(0));
-    check!(splice(&from, None, &to, None, 64, NONBLOCK) == Ok(0));
+    for (source, target) in [(&from, to.as_fd()), (&from, file.as_fd()), (&fifo, to.as_fd())] {
+        check!(splice(source, None, target, None, 64, NONE) == Ok(0));
+        check!(splice(source, None, target, None, 64, NONBLOCK) == Ok(0));
+    }
     Ok(())
 }
 
@@ -401,15 +404,21 @@ fn splice_without_data_or_writer_gives_zero() -> Verdict {
 fn either_end_nonblocking_gives_eagain() -> Verdict {
     // In a child, so that one that sleeps all the same is seen to sleep.
     let mover = Child::spawn(|| {
-        let ((from, w), (_r, to)) = (pipe()?, pipe()?);
-        check!(splice(&from, None, &to, None, 64, NONBLOCK) == Err(EAGAIN));
-        set_nonblocking(&from, true)?;
-        check!(splice(&from, None, &to, None, 64, NONE) == Err(EAGAIN));
+        let ((from, w), (_r, to), file) = (pipe()?, pipe()?, file("content")?);
+        for target in [to.as_fd(), file.as_fd()] {
+            check!(splice(&from, None, target, None, 64, NONBLOCK) == Err(EAGAIN));
+            set_nonblocking(&from, true)?;
+            check!(splice(&from, None, target, None, 64, NONE) == Err(EAGAIN));
+            set_nonblocking(&from, false)?;
+        }
         write(&w, b"data")?;
         fill_pipe(&to)?;
-        check!(splice(&from, None, &to, None, 64, NONBLOCK) == Err(EAGAIN));
-        set_nonblocking(&to, true)?;
-        check!(splice(&from, None, &to, None, 64, NONE) == Err(EAGAIN));
+        for source in [from.as_fd(), file.as_fd()] {
+            check!(splice(source, None, &to, None, 64, NONBLOCK) == Err(EAGAIN));
+            set_nonblocking(&to, true)?;
+            check!(splice(source, None, &to, None, 64, NONE) == Err(EAGAIN));
+            set_nonblocking(&to, false)?;
+        }
         check!(unread(&from) == Ok(4));
         Ok(())
     })?;
