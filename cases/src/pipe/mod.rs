@@ -10,7 +10,9 @@ pub mod fifo_open;
 pub mod other_files;
 pub mod packets;
 pub mod sendfile;
+pub mod shared_pages;
 pub mod splice;
+pub mod splice_waits;
 pub mod stream;
 pub mod tee;
 pub mod vmsplice;
@@ -30,7 +32,9 @@ pub const CASES: &[&[Case]] = &[
     fifo_data::CASES,
     fifo_name::CASES,
     splice::CASES,
+    splice_waits::CASES,
     tee::CASES,
     vmsplice::CASES,
+    shared_pages::CASES,
     sendfile::CASES,
 ];
