@@ -144,6 +144,7 @@ pub const PIPE_2: Page = Page("pipe.2");
 pub const PIPE_7: Page = Page("pipe.7");
 pub const POLL_2: Page = Page("poll.2");
 pub const PROC_PID_FD_5: Page = Page("proc_pid_fd.5");
+pub const PROC_PID_FDINFO_5: Page = Page("proc_pid_fdinfo.5");
 pub const PROC_SYS_FS_5: Page = Page("proc_sys_fs.5");
 pub const PROC_SYS_KERNEL_5: Page = Page("proc_sys_kernel.5");
 pub const PROC_SYSVIPC_5: Page = Page("proc_sysvipc.5");

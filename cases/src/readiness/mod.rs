@@ -1,6 +1,9 @@
 //! Readiness of all mechanisms: poll, select, epoll, eventfd, O_ASYNC.
 
-pub mod epoll;
+pub mod epoll_events;
+pub mod epoll_interest;
+pub mod epoll_nesting;
+pub mod epoll_wait;
 pub mod eventfd;
 pub mod masks;
 pub mod poll;
@@ -15,8 +18,6 @@ pub mod timeouts;
 use ipcspec_harness::Case;
 
 /// The cases of this mechanism.
-pub const CASES: &[&[Case]] =
-    &[poll::CASES, select::CASES, epoll::CASES, eventfd::CASES, sigio::CASES, sigio_owner::CASES];
 pub const CASES: &[&[Case]] = &[
     poll::CASES,
     poll_wakeups::CASES,
@@ -24,7 +25,11 @@ pub const CASES: &[&[Case]] = &[
     select::CASES,
     timeouts::CASES,
     masks::CASES,
-    epoll::CASES,
+    epoll_interest::CASES,
+    epoll_events::CASES,
+    epoll_wait::CASES,
+    epoll_nesting::CASES,
     eventfd::CASES,
     sigio::CASES,
+    sigio_owner::CASES,
 ];

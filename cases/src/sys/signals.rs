@@ -116,6 +116,7 @@ impl Signals {
         u64::from_str_radix(line.trim(), 16).ok().map(Self)
     }
 
+    /// As the C library has it.
     pub(super) fn as_c(self) -> libc::sigset_t {
         // SAFETY: plain data that begins with the kernel's 64 bits. What the
         // C library offers refuses its own signals.
