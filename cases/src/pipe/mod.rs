@@ -6,10 +6,12 @@ pub mod end_of_life;
 pub mod ends;
 pub mod fifo;
 pub mod packets;
+pub mod seeking;
 pub mod sendfile;
 pub mod splice;
 pub mod stream;
 pub mod tee;
+pub mod vectors;
 pub mod vmsplice;
 
 use ipcspec_harness::Case;
@@ -22,6 +24,8 @@ pub const CASES: &[&[Case]] = &[
     atomicity::CASES,
     capacity::CASES,
     packets::CASES,
+    vectors::CASES,
+    seeking::CASES,
     fifo::CASES,
     splice::CASES,
     tee::CASES,

@@ -1,17 +1,12 @@
 //! A stream of bytes: order, and reads and writes that sleep, fail or are interrupted.
 
-use libc::SOCK_STREAM;
-use nix::sys::uio::{pread, pwrite};
-use nix::unistd::{Whence, lseek};
-
 use crate::prelude::*;
 use crate::sys::descriptors::{
     read_all, read_to_nowhere, set_nonblocking, unread, write_from_nowhere,
 };
-use crate::sys::pipes::{Fifo, capacity, fill_pipe};
+use crate::sys::pipes::{capacity, fill_pipe};
 use crate::sys::privilege::nice;
 use crate::sys::signals::catch;
-use crate::sys::sockets::Socket;
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[
@@ -24,7 +19,6 @@ pub const CASES: &[Case] = &[
     nonblocking_ends_give_eagain,
     signal_before_data_gives_eintr,
     signal_after_some_data_gives_a_short_write,
-    seeking_is_refused,
     bad_buffer_moves_nothing,
 ];
 
@@ -144,26 +138,6 @@ fn signal_after_some_data_gives_a_short_write() -> Verdict {
     })?;
     writer.interrupt_in(WRITE, SIGUSR1)?;
     check!(unread(&r) == Ok(all));
-    Ok(())
-}
-
-/// A pipe, a FIFO and a socket have no offset: lseek, pread and pwrite fail with ESPIPE and move nothing.
-#[case(LSEEK_2, "ERRORS", also = [(PIPE_7, "I/O on pipes and FIFOs")], settles = ["B07", "lseek.2 ESPIPE"])]
-fn seeking_is_refused() -> Verdict {
-    let ((r, w), (fifo_r, fifo_w)) = (pipe()?, Fifo::new("fifo")?.ends()?);
-    let (near, far) = Socket::pair(SOCK_STREAM)?;
-    let ends =
-        [(r.as_fd(), w.as_fd()), (fifo_r.as_fd(), fifo_w.as_fd()), (near.as_fd(), far.as_fd())];
-    for (from, to) in ends {
-        write(to, b"kept")?;
-        for whence in [Whence::SeekSet, Whence::SeekCur, Whence::SeekEnd] {
-            check!(lseek(from, 0, whence) == Err(ESPIPE));
-            check!(lseek(to, 0, whence) == Err(ESPIPE));
-        }
-        check!(pread(from, &mut [0; 4], 0) == Err(ESPIPE));
-        check!(pwrite(to, b"lost", 0) == Err(ESPIPE));
-        check!(text(from, 16) == Ok("kept"));
-    }
     Ok(())
 }
 
