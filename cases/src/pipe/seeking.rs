@@ -6,7 +6,7 @@ use nix::unistd::{Whence, lseek};
 
 use crate::prelude::*;
 use crate::sys::descriptors::{closed_fd, read_all};
-use crate::sys::files::{file, seek_in_no_known_way};
+use crate::sys::files::{SEEK_HOLES, file, seek_in_no_known_way};
 use crate::sys::memory::page_size;
 use crate::sys::pipes::Fifo;
 use crate::sys::sockets::Socket;
@@ -101,7 +101,7 @@ fn offset_beyond_the_end_leaves_a_gap_of_zeros() -> Verdict {
 }
 
 /// SEEK_DATA stays in data, no hole that SEEK_HOLE and SEEK_DATA report holds any, and the last hole is the end.
-#[case(LSEEK_2, "Seeking file data and holes", settles = ["lseek.2 SEEK_DATA", "lseek.2 SEEK_HOLE"])]
+#[case(LSEEK_2, "Seeking file data and holes", settles = ["lseek.2 SEEK_DATA", "lseek.2 SEEK_HOLE"], needs = [Need::Facility(SEEK_HOLES)])]
 fn holes_reported_hold_no_data() -> Verdict {
     let file = file(vec![b'a'; page_size()])?;
     let (page, second) = (page_size() as off_t, 64 * page_size() as off_t);
@@ -124,7 +124,7 @@ fn holes_reported_hold_no_data() -> Verdict {
 }
 
 /// SEEK_DATA and SEEK_HOLE from beyond the end fail with ENXIO, and the offset stays.
-#[case(LSEEK_2, "ERRORS", also = [(LSEEK_2, "Seeking file data and holes")], settles = ["lseek.2 ENXIO"])]
+#[case(LSEEK_2, "ERRORS", also = [(LSEEK_2, "Seeking file data and holes")], settles = ["lseek.2 ENXIO"], needs = [Need::Facility(SEEK_HOLES)])]
 fn seeking_data_beyond_the_end_is_refused() -> Verdict {
     let file = file("0123456789")?;
     lseek(&file, 3, Whence::SeekSet)?;

@@ -36,10 +36,14 @@ pub const SOFT_LIMIT: Facility = Facility {
 };
 
 /// What the pipes of one user may hold before new ones are small, in bytes.
-/// Skips the case where there is no such limit.
+/// Skips the case where there is no such limit, or the hard one is too near.
 pub fn soft_limit() -> Verdict<usize> {
-    match sysctl("fs/pipe-user-pages-soft")? as usize {
+    let (soft, hard) = (sysctl("fs/pipe-user-pages-soft")?, sysctl("fs/pipe-user-pages-hard")?);
+    match soft as usize {
         0 => Err(Failure::skipped(vec!["a soft limit".to_owned()])),
+        _ if (1..soft + 16).contains(&hard) => {
+            Err(Failure::skipped(vec!["a soft limit well below the hard limit".to_owned()]))
+        }
         pages => Ok(pages * page_size()),
     }
 }

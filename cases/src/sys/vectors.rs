@@ -36,14 +36,17 @@ pub const NOWAIT_PIPES: Facility = Facility {
     },
 };
 
+/// `RWF_APPEND`.
+pub const APPEND_FLAG: Facility =
+    Facility { name: "RWF_APPEND", probe: || write_nothing_with(APPEND) };
+
 /// `RWF_NOAPPEND`.
-pub const NOAPPEND_FLAG: Facility = Facility {
-    name: "RWF_NOAPPEND",
-    probe: || {
-        let file = memfd_create("probe", MFdFlags::empty())?;
-        pwritev2(&file, &[], OWN_OFFSET, NOAPPEND).map(drop)
-    },
-};
+pub const NOAPPEND_FLAG: Facility =
+    Facility { name: "RWF_NOAPPEND", probe: || write_nothing_with(NOAPPEND) };
+
+fn write_nothing_with(flag: c_int) -> Result<()> {
+    pwritev2(memfd_create("probe", MFdFlags::empty())?, &[], OWN_OFFSET, flag).map(drop)
+}
 
 /// The most ranges that one call takes.
 pub fn iov_max() -> Verdict<usize> {
