@@ -90,7 +90,8 @@ fn new_pipe_has_sixteen_pages() -> Verdict {
 fn capacity_is_rounded_up() -> Verdict {
     let (r, w) = pipe()?;
     let page = page_size();
-    for pages in 0..=33 {
+    // A new pipe has 16 pages: so many are within any limit.
+    for pages in 0..=9 {
         for asked in [(pages * page).saturating_sub(1), pages * page, pages * page + 1] {
             let given = asked.div_ceil(page).max(1).next_power_of_two() * page;
             check!(set_capacity(&w, asked) == Ok(given), "for {asked} bytes");
@@ -104,7 +105,7 @@ fn capacity_is_rounded_up() -> Verdict {
 #[case(F_GETPIPE_SZ_2CONST, "DESCRIPTION", settles = ["F_GETPIPE_SZ.2const F_SETPIPE_SZ"])]
 fn capacity_set_is_capacity_had() -> Verdict {
     let (r, w) = pipe()?;
-    for (end, pages) in [(&w, 2), (&r, 32), (&r, 1), (&w, 4)] {
+    for (end, pages) in [(&w, 2), (&r, 16), (&r, 1), (&w, 4)] {
         let set = set_capacity(end, pages * page_size())?;
         check!(set >= pages * page_size());
         check!(fill_pipe(&w) == Ok(set), "{pages} pages");
@@ -177,7 +178,7 @@ fn data_survives_every_change_of_capacity() -> Verdict {
     let (r, w) = pipe()?;
     // Two of these do not fit in a page: each moves on by a page of its own.
     let record = pattern(page_size() / 4 * 3);
-    for (from, to) in [(4, 4), (4, 8), (8, 4), (4, 32), (32, 4)] {
+    for (from, to) in [(4, 4), (4, 8), (8, 4), (4, 16), (16, 4)] {
         for turns in 0..from {
             set_capacity(&w, from * page_size())?;
             for _ in 0..turns {

@@ -10,6 +10,7 @@ use crate::sys::descriptors::{pattern, read_all, unread};
 use crate::sys::files::file;
 use crate::sys::memory::{Memory, page_size};
 use crate::sys::pipes::{PIPE_BUF, capacity};
+use crate::sys::poll;
 use crate::sys::signals::{catch, ignore};
 use crate::sys::vectors::{
     APPEND, APPEND_FLAG, DONTCACHE, NOAPPEND, NOAPPEND_FLAG, NOWAIT, NOWAIT_PIPES, OWN_OFFSET,
@@ -285,7 +286,7 @@ fn writev_tells_what_it_wrote_before_a_bad_range() -> Verdict {
     let (r, w) = pipe()?;
     let bad = Memory::walled(1)?;
     bad.protect(libc::PROT_NONE)?;
-    for length in [4, page_size() - 1, page_size(), 2 * page_size() + 4] {
+    for length in [0, 4, page_size() - 1, page_size(), 2 * page_size() + 4] {
         write(&w, b"before")?;
         let data = pattern(length);
         let good = Memory::holding(&data)?;
@@ -300,6 +301,7 @@ fn writev_tells_what_it_wrote_before_a_bad_range() -> Verdict {
         check!(unread(&r) == Ok(6 + written), "{length} good bytes");
         check!(text(&r, 6) == Ok("before"));
         check!(read_all(&r, written)? == data[..written], "{length} good bytes");
+        check!(poll::now(&r, poll::IN) == Ok(poll::NONE), "{length} good bytes");
     }
     Ok(())
 }

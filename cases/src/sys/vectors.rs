@@ -37,15 +37,15 @@ pub const NOWAIT_PIPES: Facility = Facility {
 };
 
 /// `RWF_APPEND`.
-pub const APPEND_FLAG: Facility =
-    Facility { name: "RWF_APPEND", probe: || write_nothing_with(APPEND) };
+pub const APPEND_FLAG: Facility = Facility { name: "RWF_APPEND", probe: || write_one_with(APPEND) };
 
 /// `RWF_NOAPPEND`.
 pub const NOAPPEND_FLAG: Facility =
-    Facility { name: "RWF_NOAPPEND", probe: || write_nothing_with(NOAPPEND) };
+    Facility { name: "RWF_NOAPPEND", probe: || write_one_with(NOAPPEND) };
 
-fn write_nothing_with(flag: c_int) -> Result<()> {
-    pwritev2(memfd_create("probe", MFdFlags::empty())?, &[], OWN_OFFSET, flag).map(drop)
+fn write_one_with(flag: c_int) -> Result<()> {
+    let byte = Memory::anonymous(1, libc::MAP_PRIVATE)?;
+    pwritev2(memfd_create("probe", MFdFlags::empty())?, &[byte], OWN_OFFSET, flag).map(drop)
 }
 
 /// The most ranges that one call takes.
