@@ -6,7 +6,8 @@ use nix::sys::uio::{readv, writev};
 
 use crate::prelude::*;
 use crate::sys::descriptors::{pattern, unread};
-use crate::sys::pipes::{PACKET_MODE, PIPE_BUF};
+use crate::sys::memory::page_size;
+use crate::sys::pipes::{PACKET_MODE, PIPE_BUF, fill_pipe, set_capacity};
 use crate::sys::poll;
 
 /// The cases of this module.
@@ -14,6 +15,7 @@ pub const CASES: &[Case] = &[
     packets_keep_their_boundaries,
     packet_longer_than_the_read_is_cut,
     cut_packet_leaves_nothing_behind,
+    cut_packet_makes_room_for_a_whole_one,
     packet_above_pipe_buf_is_split,
     write_of_nothing_is_no_packet,
     several_writers_packets_stay_apart,
@@ -61,6 +63,19 @@ fn cut_packet_leaves_nothing_behind() -> Verdict {
     reader.blocked_in(READ)?;
     write(&w, b"next")?;
     reader.join()
+}
+
+/// A short read of a packet makes room for a whole one: a writer that sleeps before a full pipe goes on.
+#[case(PIPE_2, "DESCRIPTION", also = [(PIPE_7, "I/O on pipes and FIFOs")], settles = ["pipe.2 O_DIRECT"], needs = [Need::Facility(PACKET_MODE)])]
+fn cut_packet_makes_room_for_a_whole_one() -> Verdict {
+    let (r, w) = pipe2(OFlag::O_DIRECT)?;
+    set_capacity(&w, page_size())?;
+    write(&w, &[b'.'; PIPE_BUF])?;
+    fill_pipe(&w)?;
+    let writer = Child::spawn(|| holds!(write(&w, &[b'x'; PIPE_BUF]) == Ok(PIPE_BUF)))?;
+    writer.blocked_in(WRITE)?;
+    check!(text(&r, 1) == Ok("."));
+    writer.join()
 }
 
 /// In packet mode a write of up to PIPE_BUF bytes is one packet, and a larger one several of at most PIPE_BUF bytes.
