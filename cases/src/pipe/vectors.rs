@@ -35,6 +35,7 @@ pub const CASES: &[Case] = &[
     fewer_ranges_than_none_are_refused,
     lengths_beyond_ssize_max_are_refused,
     writev_tells_what_it_wrote_before_a_bad_range,
+    bad_range_leaves_nothing_for_poll,
     readv_loses_nothing_to_a_bad_range,
     offset_is_refused_on_a_pipe,
     own_offset_makes_them_readv_and_writev,
@@ -301,6 +302,19 @@ fn writev_tells_what_it_wrote_before_a_bad_range() -> Verdict {
         check!(unread(&r) == Ok(6 + written), "{length} good bytes");
         check!(text(&r, 6) == Ok("before"));
         check!(read_all(&r, written)? == data[..written], "{length} good bytes");
+    }
+    Ok(())
+}
+
+/// A writev that came to a bad range leaves a pipe that poll calls readable only as long as there are bytes in it.
+#[case(POLL_2, "DESCRIPTION", also = [(READV_2, "RETURN VALUE")])]
+fn bad_range_leaves_nothing_for_poll() -> Verdict {
+    let (r, w) = pipe()?;
+    let bad = Memory::walled(1)?;
+    bad.protect(libc::PROT_NONE)?;
+    for length in [0, 4, page_size()] {
+        let _some_or_none = writev(&w, &[Memory::guarded(length)?, bad]);
+        read_all(&r, unread(&r)?)?;
         check!(poll::now(&r, poll::IN) == Ok(poll::NONE), "{length} good bytes");
     }
     Ok(())
