@@ -9,12 +9,14 @@ pub mod fifo_name;
 pub mod fifo_open;
 pub mod other_files;
 pub mod packets;
+pub mod seeking;
 pub mod sendfile;
 pub mod shared_pages;
 pub mod splice;
 pub mod splice_waits;
 pub mod stream;
 pub mod tee;
+pub mod vectors;
 pub mod vmsplice;
 
 use ipcspec_harness::Case;
@@ -28,6 +30,8 @@ pub const CASES: &[&[Case]] = &[
     other_files::CASES,
     capacity::CASES,
     packets::CASES,
+    vectors::CASES,
+    seeking::CASES,
     fifo_open::CASES,
     fifo_data::CASES,
     fifo_name::CASES,

@@ -1,8 +1,6 @@
 //! A stream of bytes: order, and reads and writes that sleep, fail or are interrupted.
 
-use libc::SOCK_STREAM;
-use nix::sys::uio::{pread, pwrite};
-use nix::unistd::{Whence, lseek, setpgid};
+use nix::unistd::setpgid;
 
 use crate::prelude::*;
 use crate::sys::descriptors::{
@@ -10,11 +8,10 @@ use crate::sys::descriptors::{
     write_from_nowhere,
 };
 use crate::sys::memory::{Memory, page_size};
-use crate::sys::pipes::{Fifo, PIPE_BUF, capacity, fill_pipe};
+use crate::sys::pipes::{PIPE_BUF, capacity, fill_pipe};
 use crate::sys::poll;
 use crate::sys::privilege::nice;
 use crate::sys::signals::{Action, catch, restart};
-use crate::sys::sockets::Socket;
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[
@@ -38,7 +35,6 @@ pub const CASES: &[Case] = &[
     fork_in_the_middle_of_a_write_changes_nothing,
     read_of_no_bytes_takes_nothing,
     write_of_no_bytes_is_no_end_of_file,
-    seeking_is_refused,
     bad_buffer_moves_nothing,
     failed_write_leaves_no_trace,
     write_from_memory_that_ends_moves_what_it_tells,
@@ -396,26 +392,6 @@ fn write_of_no_bytes_is_no_end_of_file() -> Verdict {
     write_nothing();
     check!((unread(&r), poll::now(&r, poll::IN)) == (Ok(0), Ok(poll::NONE)));
     check!(text(&r, 8) == Err(EAGAIN));
-    Ok(())
-}
-
-/// A pipe, a FIFO and a socket have no offset: lseek, pread and pwrite fail with ESPIPE and move nothing.
-#[case(LSEEK_2, "ERRORS", also = [(PIPE_7, "I/O on pipes and FIFOs")], settles = ["B07", "lseek.2 ESPIPE"])]
-fn seeking_is_refused() -> Verdict {
-    let ((r, w), (fifo_r, fifo_w)) = (pipe()?, Fifo::new("fifo")?.ends()?);
-    let (near, far) = Socket::pair(SOCK_STREAM)?;
-    let ends =
-        [(r.as_fd(), w.as_fd()), (fifo_r.as_fd(), fifo_w.as_fd()), (near.as_fd(), far.as_fd())];
-    for (from, to) in ends {
-        write(to, b"kept")?;
-        for whence in [Whence::SeekSet, Whence::SeekCur, Whence::SeekEnd] {
-            check!(lseek(from, 0, whence) == Err(ESPIPE));
-            check!(lseek(to, 0, whence) == Err(ESPIPE));
-        }
-        check!(pread(from, &mut [0; 4], 0) == Err(ESPIPE));
-        check!(pwrite(to, b"lost", 0) == Err(ESPIPE));
-        check!(text(from, 16) == Ok("kept"));
-    }
     Ok(())
 }
 

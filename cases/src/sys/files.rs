@@ -1,11 +1,17 @@
 //! Regular files in the working directory, and filesystems there.
 
 use std::fs::{self, File, OpenOptions};
+use std::os::fd::{AsFd, AsRawFd};
 
-use ipcspec_harness::{Failure, Verdict};
+use ipcspec_harness::{Facility, Failure, Verdict};
+use nix::Result;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::{Whence, lseek, write};
+
+use super::answer;
 
 /// A file named `file` with this content, to read and write, its offset at
 /// the start.
@@ -34,4 +40,20 @@ pub fn filesystem(name: &str, options: &str) -> Verdict {
 pub fn make_read_only(name: &str) -> Verdict {
     let (none, read_only) = (None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY);
     Ok(mount(none, name, none, read_only, none)?)
+}
+
+/// `SEEK_DATA` and `SEEK_HOLE`.
+pub const SEEK_HOLES: Facility = Facility {
+    name: "SEEK_DATA and SEEK_HOLE",
+    probe: || {
+        let memory = memfd_create("probe", MFdFlags::empty())?;
+        write(&memory, b"x")?;
+        lseek(&memory, 0, Whence::SeekData).map(drop)
+    },
+};
+
+/// `lseek` with a directive that does not exist.
+pub fn seek_in_no_known_way(fd: impl AsFd) -> Result<()> {
+    // SAFETY: takes numbers.
+    answer(unsafe { libc::lseek(fd.as_fd().as_raw_fd(), 0, 99) }).map(drop)
 }

@@ -81,6 +81,30 @@ impl Memory {
         Ok(all.part(pages - length..pages))
     }
 
+    /// Zeroed whole pages between two that cannot be accessed.
+    pub fn walled(pages: usize) -> Result<Self> {
+        let length = pages * page_size();
+        let all = Self::anonymous(length + 2 * page_size(), libc::MAP_PRIVATE)?;
+        let within = all.part(page_size()..page_size() + length);
+        all.protect(libc::PROT_NONE)?;
+        within.protect(READ_WRITE)?;
+        Ok(within)
+    }
+
+    /// A copy of these bytes, to read and write, that ends at a guard page.
+    pub fn holding(bytes: &[u8]) -> Result<Self> {
+        let memory = Self::guarded(bytes.len())?;
+        for (offset, byte) in bytes.iter().enumerate() {
+            memory.set(offset, *byte);
+        }
+        Ok(memory)
+    }
+
+    /// What is in it.
+    pub fn bytes(self) -> Vec<u8> {
+        (0..self.length).map(|offset| self.get(offset)).collect()
+    }
+
     /// A part of it, in bytes from its beginning.
     ///
     /// # Panics
@@ -164,11 +188,6 @@ impl Memory {
     /// Whether every byte of it is 0.
     pub fn is_zero(self) -> bool {
         (0..self.length).all(|offset| self.get(offset) == 0)
-    }
-
-    /// Loads all of it.
-    pub fn bytes(self) -> Vec<u8> {
-        (0..self.length).map(|offset| self.get(offset)).collect()
     }
 
     /// Stores these bytes at its beginning.

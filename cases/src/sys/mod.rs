@@ -25,6 +25,7 @@ pub mod splice;
 pub mod sysctl;
 pub mod sysv;
 pub mod terminal;
+pub mod vectors;
 
 use ipcspec_harness::{Verdict, remember, worker_id};
 use nix::errno::Errno;

@@ -8,7 +8,7 @@ use nix::Result;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::{FileStat, Mode, stat};
-use nix::unistd::{mkfifo, pipe2, write};
+use nix::unistd::{mkfifo, pipe, pipe2, write};
 
 use super::answer;
 use super::descriptors::set_nonblocking;
@@ -49,11 +49,71 @@ pub const SOFT_LIMIT: Facility = Facility {
 };
 
 /// What the pipes of one user may hold before new ones are small, in bytes.
-/// Skips the case where there is no such limit.
+/// Skips the case where there is no such limit, or the hard one is too near.
 pub fn soft_limit() -> Verdict<usize> {
-    match sysctl("fs/pipe-user-pages-soft")? as usize {
+    let (soft, hard) = (sysctl("fs/pipe-user-pages-soft")?, sysctl("fs/pipe-user-pages-hard")?);
+    match soft as usize {
         0 => Err(Failure::skipped(vec!["a soft limit".to_owned()])),
+        _ if (1..soft + 16).contains(&hard) => {
+            Err(Failure::skipped(vec!["a soft limit well below the hard limit".to_owned()]))
+        }
         pages => Ok(pages * page_size()),
+    }
+}
+
+/// The limit of all pipes of a user, in pages, above which there are no more;
+/// 0 is none.
+pub const HARD_LIMIT: Facility = Facility {
+    name: "/proc/sys/fs/pipe-user-pages-hard",
+    probe: || readable("/proc/sys/fs/pipe-user-pages-hard"),
+};
+
+/// What the pipes of one user may hold before there are no more, in bytes.
+/// Skips the case where there is no such limit, or the soft one comes first.
+pub fn hard_limit() -> Verdict<usize> {
+    let (hard, soft) = (sysctl("fs/pipe-user-pages-hard")?, sysctl("fs/pipe-user-pages-soft")?);
+    match hard as usize {
+        0 => Err(Failure::skipped(vec!["a hard limit".to_owned()])),
+        _ if (1..hard).contains(&soft) => {
+            Err(Failure::skipped(vec!["a hard limit not above the soft limit".to_owned()]))
+        }
+        pages => Ok(pages * page_size()),
+    }
+}
+
+/// Pipes that carry nothing and take up what a user may have. One end of
+/// each is open until this is dropped.
+#[derive(Debug)]
+pub struct Hoard(#[allow(dead_code)] Vec<OwnedFd>);
+
+impl Hoard {
+    /// Pipes of so many bytes in sum, whole pages, and not a page more. Skips
+    /// the case where this process may not have descriptors enough.
+    pub fn of(bytes: usize) -> Verdict<Self> {
+        let largest = sysctl("fs/pipe-max-size")? as usize;
+        let mut sizes = vec![];
+        let mut size = page_size();
+        // The smallest first: a new pipe has its usual size before another.
+        while size < largest {
+            sizes.extend(((bytes % largest) & size != 0).then_some(size));
+            size *= 2;
+        }
+        sizes.resize(sizes.len() + bytes / largest, largest);
+        let count = sizes.len();
+        sizes.into_iter().map(|size| Self::piece(size, count)).collect::<Verdict<_>>().map(Self)
+    }
+
+    fn piece(bytes: usize, count: usize) -> Verdict<OwnedFd> {
+        let (r, _w) = match pipe() {
+            Err(Errno::EMFILE) => {
+                return Err(Failure::skipped(vec![format!("{count} descriptors to spare")]));
+            }
+            made => made?,
+        };
+        match set_capacity(&r, bytes)? {
+            given if given == bytes => Ok(r),
+            given => Err(format!("asked for {bytes} bytes and got {given}"))?,
+        }
     }
 }
 

@@ -20,11 +20,27 @@ pub fn give_up(cap: Cap) -> Result<()> {
     answer(unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), data.as_ptr()) }).map(drop)
 }
 
-/// Gives up root for a user who has nothing yet, for what is counted by user.
-/// `number`, 0 to 3, keeps apart cases that run at the same time.
+/// A user who has nothing yet, for what is counted by user. `number`, 0 to 3,
+/// keeps apart cases that run at the same time.
+pub fn lone_user(number: u32) -> Uid {
+    Uid::from_raw(40_000 + 4 * (worker_id() as u32 % 5_000) + number)
+}
+
+/// Gives up root for a [`lone_user`].
 pub fn become_lone_user(number: u32) -> Verdict {
-    let user = Uid::from_raw(40_000 + 4 * (worker_id() as u32 % 5_000) + number);
+    let user = lone_user(number);
     Ok(setresuid(user, user, user)?)
+}
+
+/// Goes on as another user; root's power comes back with [`return_to_root`].
+pub fn leave_root_for(user: Uid) -> Result<()> {
+    setresuid(user, user, Uid::from_raw(0))
+}
+
+/// Ends what [`leave_root_for`] began.
+pub fn return_to_root() -> Result<()> {
+    let root = Uid::from_raw(0);
+    setresuid(root, root, root)
 }
 
 /// Makes this process less important by so much: `nice`.
