@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arena::{self, Arena};
 use crate::child::{End, finish};
+use crate::companion::{Companion, Escort, dismiss};
 use crate::evidence::{Evidence, Task};
 use crate::isolation::{self, Isolation, LEVELS, Namespaces};
 use crate::needs;
@@ -72,6 +73,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) factor: f64,
     pub(crate) seed: u64,
+    pub(crate) companion: Option<String>,
 }
 
 /// How a case went.
@@ -109,14 +111,14 @@ const REFUSED: i32 = 75;
 
 /// Serves as a worker and never returns, if this process was started as one.
 /// The first thing that `main` of a program with cases does, before any
-/// argument is read.
-pub fn serve_if_asked(cases: &[&'static Case]) {
+/// argument is read. `companion` is what may be asked to accompany a case.
+pub fn serve_if_asked(cases: &[&'static Case], companion: Option<Companion>) {
     let Some(orders) = std::env::var_os(ORDERS) else {
         forgive_arguments();
         return;
     };
     match orders.to_str().and_then(|text| serde_json::from_str(text).ok()) {
-        Some(orders) => supervise(&orders, cases),
+        Some(orders) => supervise(&orders, Service { cases, companion }),
         None => {
             eprintln!("ipcspec: environment variable {ORDERS}, for workers only, cannot be read");
             exit(2)
@@ -169,7 +171,14 @@ fn aside(fd: impl AsFd) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-fn supervise(orders: &Orders, cases: &[&'static Case]) -> ! {
+/// What a worker can do.
+#[derive(Clone, Copy)]
+struct Service<'c> {
+    cases: &'c [&'static Case],
+    companion: Option<Companion>,
+}
+
+fn supervise(orders: &Orders, service: Service) -> ! {
     let desk = match prepare() {
         Ok(desk) => desk,
         Err(error) => {
@@ -191,7 +200,7 @@ fn supervise(orders: &Orders, cases: &[&'static Case]) -> ! {
         // SAFETY: this process has one thread.
         match unsafe { fork() } {
             Ok(ForkResult::Child) => {
-                let error = enter_level(&desk, level, user, refused.clone(), cases);
+                let error = enter_level(&desk, level, user, refused.clone(), service);
                 slot.leave(&Err(Failure::broken(error)));
                 exit(REFUSED)
             }
@@ -344,7 +353,7 @@ fn enter_level(
     level: usize,
     user: bool,
     refused: Vec<String>,
-    cases: &[&'static Case],
+    service: Service,
 ) -> String {
     let (name, namespaces) = LEVELS[level];
     if let Err(error) = isolation::enter(namespaces, user) {
@@ -365,7 +374,7 @@ fn enter_level(
         Err(error) => return error,
     };
     let isolation = Isolation { level: name.to_owned(), namespaces, user, refused, scratch };
-    keep(desk, &isolation, cases)
+    keep(desk, &isolation, service)
 }
 
 fn die_with_parent() {
@@ -387,14 +396,16 @@ fn send(desk: &Desk, message: &impl Serialize) {
     }
 }
 
-fn keep(desk: &Desk, isolation: &Isolation, cases: &[&'static Case]) -> ! {
+fn keep(desk: &Desk, isolation: &Isolation, service: Service) -> ! {
     send(desk, &Ready::Isolation(isolation.clone()));
     let mut buffered = Vec::new();
     loop {
         let Some(line) = read_line(&desk.runner, &mut buffered) else { leave(desk, isolation) };
         let report = match serde_json::from_slice::<Request>(&line) {
-            Ok(request) => match cases.get(request.case) {
-                Some(case) if case.path() == request.path => run(desk, isolation, case, &request),
+            Ok(request) => match service.cases.get(request.case) {
+                Some(case) if case.path() == request.path => {
+                    run(desk, isolation, case, &request, service.companion)
+                }
                 _ => Report::broken(format!("the worker has no case {}", request.path)),
             },
             Err(error) => Report::broken(format!("unreadable request: {error}")),
@@ -450,12 +461,28 @@ impl Output {
     }
 }
 
-fn run(desk: &Desk, isolation: &Isolation, case: &'static Case, request: &Request) -> Report {
+fn run(
+    desk: &Desk,
+    isolation: &Isolation,
+    case: &'static Case,
+    request: &Request,
+    companion: Option<Companion>,
+) -> Report {
     let deadline = case.deadline().mul_f64(request.factor);
     desk.arena.reset(deadline.as_millis() as u64, request.factor, request.seed);
     let slot = match desk.arena.slot() {
         Ok(slot) => slot,
         Err(failure) => return Report::broken(failure.to_string()),
+    };
+    let escort = match (&request.companion, companion) {
+        (None, _) => None,
+        (Some(name), Some(companion)) => match Escort::new(companion, name) {
+            Ok(escort) => Some(escort),
+            Err(failure) => return Report::broken(failure.to_string()),
+        },
+        (Some(name), None) => {
+            return Report::broken(format!("the worker has no companion for {name}"));
+        }
     };
     let start = Instant::now();
     // SAFETY: this process has one thread.
@@ -465,12 +492,23 @@ fn run(desk: &Desk, isolation: &Isolation, case: &'static Case, request: &Reques
             finish(slot, || {
                 readied?;
                 needs::meet(case.needs, isolation)?;
+                if let Some(escort) = escort {
+                    escort.meet()?;
+                }
                 (case.run)()?;
                 no_descriptor_left()
             })
         }
         Ok(ForkResult::Parent { child }) => child,
         Err(errno) => return Report::broken(format!("cannot fork: {errno}")),
+    };
+    let attendant = match escort.map(|escort| escort.start(first, || leave_keeper(desk))) {
+        None => None,
+        Some(Ok(pid)) => Some(pid),
+        Some(Err(errno)) => {
+            kill_all(isolation.namespaces);
+            return Report::broken(format!("cannot fork: {errno}"));
+        }
     };
     let mut output = Output::default();
     let mut overdue = None;
@@ -493,6 +531,9 @@ fn run(desk: &Desk, isolation: &Isolation, case: &'static Case, request: &Reques
             output.drain(&desk.output);
         }
         end = reap(Some(first));
+    }
+    if let Some(attendant) = attendant {
+        dismiss(attendant);
     }
     let leaked = end.is_some() && reap_zombies();
     let leak = leaked.then(|| {
@@ -551,16 +592,18 @@ fn judge(
     }
 }
 
-/// In the case's first process: descriptors, session, IPC namespace, limits.
-fn surround(desk: &Desk, isolation: &Isolation) -> Verdict {
-    let _ = setsid();
-    if !isolation.namespaces.contains(Namespaces::PID) {
-        die_with_parent();
-    }
-    dup2_stdout(&desk.output_end)?;
-    dup2_stderr(&desk.output_end)?;
-    // SAFETY: closes the keeper's own descriptors, which this process does
-    // not use again and whose owners it never drops.
+/// In a process beside the case's: gives up what is the keeper's alone.
+fn leave_keeper(desk: &Desk) {
+    die_with_parent();
+    let _ = dup2_stderr(&desk.output_end);
+    close_from_3(desk);
+    let _ = SigSet::empty().thread_set_mask();
+}
+
+/// Closes the keeper's own descriptors, which this process does not use again
+/// and whose owners it never drops.
+fn close_from_3(desk: &Desk) {
+    // SAFETY: as said.
     unsafe {
         if libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) != 0 {
             let ends: [RawFd; 3] =
@@ -569,6 +612,20 @@ fn surround(desk: &Desk, isolation: &Isolation) -> Verdict {
                 libc::close(fd);
             }
         }
+    }
+}
+
+/// In the case's first process: descriptors, session, IPC namespace, limits.
+fn surround(desk: &Desk, isolation: &Isolation) -> Verdict {
+    let _ = setsid();
+    if !isolation.namespaces.contains(Namespaces::PID) {
+        die_with_parent();
+    }
+    dup2_stdout(&desk.output_end)?;
+    dup2_stderr(&desk.output_end)?;
+    close_from_3(desk);
+    // SAFETY: plain data.
+    unsafe {
         let default: [u64; 4] = [0; 4];
         libc::syscall(libc::SYS_rt_sigaction, libc::SIGCHLD, default.as_ptr(), 0, 8);
     }

@@ -347,7 +347,7 @@ impl Level {
 
 fn main() -> std::process::ExitCode {
     let all = all();
-    serve_if_asked(&all);
+    serve_if_asked(&all, None);
     let mut arguments = Arguments::from_args();
     // Hangs are idle: every level has a thread of its own.
     arguments.test_threads.get_or_insert(LEVELS.len());
