@@ -14,7 +14,7 @@ use nix::Result;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::tracer::{peek, poke, registers, set_registers};
+use crate::tracer::{SYSCALL, peek, poke, registers, set_registers};
 
 /// What looks at the result of a call.
 pub(crate) type Then = Box<dyn FnOnce(&mut Call) -> Result<Effect>>;
@@ -359,8 +359,6 @@ impl Call {
 
     /// On the way out: once more through the door, with this call.
     pub(crate) fn again(&mut self, number: c_long, arguments: [u64; 6]) -> Result<()> {
-        /// The length of the instruction `syscall`.
-        const SYSCALL: u64 = 2;
         self.replaced = true;
         self.now = self.entry;
         self.now.rip = self.entry.rip - SYSCALL;

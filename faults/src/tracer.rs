@@ -25,6 +25,9 @@ use crate::{Fault, On};
 /// was interrupted.
 const RESTART: c_long = libc::SYS_restart_syscall;
 
+/// The length of the instruction `syscall`, in bytes.
+pub(crate) const SYSCALL: u64 = 2;
+
 /// `ERESTARTSYS` to `ERESTARTNOHAND`: the kernel has not decided yet whether
 /// the call is restarted.
 const RESTARTING: std::ops::RangeInclusive<i64> = -514..=-512;
@@ -271,6 +274,9 @@ impl Tracer {
 
     /// A signal is about to be delivered to it.
     fn arrived(&mut self, pid: Pid, signal: c_int) -> Result<()> {
+        if is_ignored(pid, signal) {
+            resume_call(pid)?;
+        }
         let On::Signals(body) = self.fault.on else { return self.go_on(pid, signal) };
         let mut arrival = Arrival::new(pid, information(pid)?, self.notes.clone());
         let fate = body(&mut arrival);
@@ -296,6 +302,32 @@ impl Tracer {
         }
         self.go_on(pid, signal)
     }
+}
+
+/// Whether the thread would never have noticed the signal.
+fn is_ignored(pid: Pid, signal: c_int) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let set = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+    };
+    let bit = 1 << (signal - 1);
+    let by_default = [libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH].contains(&signal);
+    set("SigIgn") & bit != 0 || (by_default && set("SigCgt") & bit == 0)
+}
+
+/// A signal that is ignored wakes a traced thread all the same. A call that
+/// gave EINTR for that goes on, as it would have without a tracer; those that
+/// the kernel restarts by itself need no help.
+fn resume_call(pid: Pid) -> Result<()> {
+    let mut registers = registers(pid)?;
+    let number = registers.orig_rax;
+    if number as i64 >= 0 && registers.rax as i64 == -i64::from(libc::EINTR) {
+        registers.rax = number;
+        registers.rip -= SYSCALL;
+        set_registers(pid, &registers)?;
+    }
+    Ok(())
 }
 
 fn go(pid: Pid, signal: c_int) -> Result<()> {

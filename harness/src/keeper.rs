@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::arena::{self, Arena};
 use crate::child::{End, finish};
 use crate::companion::{Companion, Escort, dismiss};
-use crate::evidence::{Evidence, Task};
+use crate::evidence::{Doing, Evidence, Task};
 use crate::isolation::{self, Isolation, LEVELS, Namespaces};
 use crate::needs;
 use crate::verdict::{Details, Outcome};
@@ -516,7 +516,7 @@ fn run(
     while end.is_none() {
         let left = deadline.saturating_sub(start.elapsed());
         if left.is_zero() {
-            overdue = Some(describe_processes());
+            overdue = Some(Overdue::seen(attendant));
             kill_all(isolation.namespaces);
             break;
         }
@@ -537,7 +537,7 @@ fn run(
     }
     let leaked = end.is_some() && reap_zombies();
     let leak = leaked.then(|| {
-        let told = describe_processes();
+        let told = describe(&tasks(None));
         kill_all(isolation.namespaces);
         told
     });
@@ -546,7 +546,7 @@ fn run(
     output.drain(&desk.output);
     isolation::sweep(isolation);
 
-    let verdict = judge(slot.taken(), end, leak, overdue.map(|doing| (deadline, doing)));
+    let verdict = judge(slot.taken(), end, leak, overdue.map(|overdue| (deadline, overdue)));
     let (outcome, details) = match verdict {
         Ok(()) => (Outcome::Held, None),
         Err(failure) => {
@@ -572,13 +572,15 @@ fn judge(
     said: Option<Verdict>,
     end: Option<End>,
     leak: Option<String>,
-    overdue: Option<(Duration, String)>,
+    overdue: Option<(Duration, Overdue)>,
 ) -> Verdict {
     let nowhere = |observed: String| Err(Failure::broken(observed).at_the_case());
-    if let Some((deadline, doing)) = overdue {
+    if let Some((deadline, Overdue { told, asleep })) = overdue {
+        let told = format!("no end after {} s: {told}", deadline.as_secs_f32());
         return match said {
             Some(Err(failure)) => Err(failure),
-            _ => nowhere(format!("no end after {} s: {doing}", deadline.as_secs_f32())),
+            _ if asleep => Err(Failure::violated("the case", "", "to end", told).at_the_case()),
+            _ => nowhere(told),
         };
     }
     match (said, end) {
@@ -727,13 +729,32 @@ fn descendants() -> Vec<(Pid, String)> {
     found
 }
 
-fn describe_processes() -> String {
-    let told: Vec<_> = descendants()
-        .iter()
-        .take(8)
-        .map(|(pid, _)| format!("process {pid} is {}", Task::process(*pid).doing()))
-        .collect();
+/// What every process of the case is doing; `but` is none of it.
+fn tasks(but: Option<Pid>) -> Vec<(Pid, Doing)> {
+    let all = descendants().into_iter().map(|(pid, _)| pid).filter(|pid| Some(*pid) != but);
+    all.map(|pid| (pid, Task::process(pid).doing())).collect()
+}
+
+fn describe(tasks: &[(Pid, Doing)]) -> String {
+    let told: Vec<_> =
+        tasks.iter().take(8).map(|(pid, doing)| format!("process {pid} is {doing}")).collect();
     if told.is_empty() { "no /proc to tell which".to_owned() } else { told.join(", ") }
+}
+
+/// A case that was not over at its deadline.
+struct Overdue {
+    told: String,
+    /// Every process sleeps in a system call: nobody but the kernel is left
+    /// who could wake one.
+    asleep: bool,
+}
+
+impl Overdue {
+    fn seen(attendant: Option<Pid>) -> Self {
+        let tasks = tasks(attendant);
+        let asleep = |(_, doing): &(Pid, Doing)| matches!(doing, Doing::Call(_));
+        Self { told: describe(&tasks), asleep: !tasks.is_empty() && tasks.iter().all(asleep) }
+    }
 }
 
 /// What the supervisor does when a keeper has ended, however it ended.
