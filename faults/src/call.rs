@@ -43,19 +43,19 @@ pub enum Effect {
 /// What a wrong kernel keeps in mind from one call to the next.
 #[derive(Debug, Default)]
 pub struct Notes {
-    numbers: HashMap<u64, i64>,
+    numbers: HashMap<u64, Option<i64>>,
     held: Vec<OwnedFd>,
 }
 
 impl Notes {
-    /// The number under `key`; 0 at first.
-    pub fn of(&mut self, key: u64) -> &mut i64 {
+    /// The number under `key`, if there is one.
+    pub fn of(&mut self, key: u64) -> &mut Option<i64> {
         self.numbers.entry(key).or_default()
     }
 
     /// How many times it was asked before under `key`.
     pub fn count(&mut self, key: u64) -> i64 {
-        let number = self.of(key);
+        let number = self.of(key).get_or_insert(0);
         *number += 1;
         *number - 1
     }
@@ -67,7 +67,7 @@ impl Notes {
 
     /// Whether this key has a number.
     pub fn has(&self, key: u64) -> bool {
-        self.numbers.contains_key(&key)
+        self.numbers.get(&key).is_some_and(Option::is_some)
     }
 }
 
@@ -415,6 +415,20 @@ fn process_of(thread: Pid) -> Pid {
     line.and_then(|number| number.trim().parse().ok()).map_or(thread, Pid::from_raw)
 }
 
+/// The set behind `name` in /proc/PID/status.
+pub(crate) fn signals_in_status(thread: Pid, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Whether the thread would never notice the signal.
+pub(crate) fn is_ignored(thread: Pid, signal: c_int) -> bool {
+    let is_in = |name| signals_in_status(thread, name) & 1 << (signal - 1) != 0;
+    let by_default = [libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH].contains(&signal);
+    is_in("SigIgn") || (by_default && !is_in("SigCgt"))
+}
+
 /// What becomes of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -424,6 +438,10 @@ pub enum Fate {
     Drop,
     /// It comes once more.
     Twice,
+    /// It ends the process, whatever that does about it.
+    Kill,
+    /// It never comes, and the thread sleeps from now on.
+    Sleep,
 }
 
 /// A signal that is about to be delivered to a traced thread, whatever its
@@ -453,6 +471,16 @@ impl Arrival {
     /// Its number.
     pub fn signal(&self) -> c_int {
         self.info.si_signo
+    }
+
+    /// Whether the process ignores it, or does so by default.
+    pub fn is_ignored(&self) -> bool {
+        is_ignored(self.thread, self.signal())
+    }
+
+    /// Whether the process has a handler for it.
+    pub fn is_caught(&self) -> bool {
+        signals_in_status(self.thread, "SigCgt") & 1 << (self.signal() - 1) != 0
     }
 
     /// What comes with it.

@@ -10,6 +10,7 @@ pub mod tracer;
 
 pub mod none;
 pub mod pipe;
+pub mod prelude;
 
 use ipcspec_harness::{Companion, Failure, Source, Syscalls, Verdict};
 use libc::c_long;
@@ -76,7 +77,8 @@ impl Fault {
 
 /// The catalogue: every fault, by mechanism.
 pub fn all() -> Vec<&'static Fault> {
-    [pipe::FAULTS].into_iter().flatten().collect()
+    const MECHANISMS: [&[&[Fault]]; 1] = [pipe::FAULTS];
+    MECHANISMS.iter().flat_map(|modules| modules.iter()).flat_map(|faults| faults.iter()).collect()
 }
 
 /// The fault of this path; those of [`none`] too.

@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{ForkResult, Pid, execvp, fork, pipe2, read};
 
-use crate::call::{Arrival, Call, Effect, Fate, Notes, Then};
+use crate::call::{Arrival, Call, Effect, Fate, Notes, Then, is_ignored};
 use crate::{Fault, On};
 
 /// What is traced besides the calls of a fault: it goes on with a call that
@@ -104,8 +104,11 @@ fn information(pid: Pid) -> Result<siginfo_t> {
 enum Doing {
     /// The call happens; this looks at its result.
     Calling(Call, Then),
-    /// Another call is about to happen in its place.
+    /// Another call comes after it, and is not at the door yet.
     Entering(Call, Then),
+    /// That call happens; where a fault looks at calls of its kind, the filter
+    /// tells of it.
+    Inside(Call, Then),
 }
 
 /// A fault at work on the processes that this process traces.
@@ -191,9 +194,8 @@ impl Tracer {
     /// It is about to enter a call that the filter told.
     fn entered(&mut self, pid: Pid) -> Result<()> {
         match self.threads.remove(&pid) {
-            // Ours: what the fault put in its place.
-            Some(Doing::Entering(call, then)) => {
-                self.threads.insert(pid, Doing::Calling(call, then));
+            Some(Doing::Inside(call, then)) => {
+                self.threads.insert(pid, Doing::Inside(call, then));
                 return go_to_call(pid, 0);
             }
             Some(Doing::Calling(call, then)) => {
@@ -238,9 +240,11 @@ impl Tracer {
     /// It is at the door of a call, on the way in or out.
     fn passed(&mut self, pid: Pid) -> Result<()> {
         match self.threads.remove(&pid) {
-            Some(Doing::Calling(call, then)) => self.returned(call, then),
+            Some(Doing::Calling(call, then) | Doing::Inside(call, then)) => {
+                self.returned(call, then)
+            }
             Some(Doing::Entering(call, then)) => {
-                self.threads.insert(pid, Doing::Calling(call, then));
+                self.threads.insert(pid, Doing::Inside(call, then));
                 go_to_call(pid, 0)
             }
             _ => go(pid, 0),
@@ -280,8 +284,14 @@ impl Tracer {
         let On::Signals(body) = self.fault.on else { return self.go_on(pid, signal) };
         let mut arrival = Arrival::new(pid, information(pid)?, self.notes.clone());
         let fate = body(&mut arrival);
-        if fate == Fate::Drop {
-            return self.go_on(pid, 0);
+        match fate {
+            Fate::Drop => return self.go_on(pid, 0),
+            Fate::Kill => return self.go_on(pid, libc::SIGKILL),
+            Fate::Sleep => {
+                sleep(pid)?;
+                return self.go_on(pid, 0);
+            }
+            Fate::Deliver | Fate::Twice => {}
         }
         let process = arrival.process().as_raw();
         let info = arrival.info();
@@ -304,18 +314,6 @@ impl Tracer {
     }
 }
 
-/// Whether the thread would never have noticed the signal.
-fn is_ignored(pid: Pid, signal: c_int) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let set = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
-    };
-    let bit = 1 << (signal - 1);
-    let by_default = [libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH].contains(&signal);
-    set("SigIgn") & bit != 0 || (by_default && set("SigCgt") & bit == 0)
-}
-
 /// A signal that is ignored wakes a traced thread all the same. A call that
 /// gave EINTR for that goes on, as it would have without a tracer; those that
 /// the kernel restarts by itself need no help.
@@ -328,6 +326,14 @@ fn resume_call(pid: Pid) -> Result<()> {
         set_registers(pid, &registers)?;
     }
     Ok(())
+}
+
+/// Has a thread that has just come out of a call sleep in ppoll.
+fn sleep(pid: Pid) -> Result<()> {
+    let mut r = registers(pid)?;
+    (r.rax, r.orig_rax, r.rip) = (libc::SYS_ppoll as u64, u64::MAX, r.rip - SYSCALL);
+    (r.rdi, r.rsi, r.rdx, r.r10) = (0, 0, 0, 0);
+    set_registers(pid, &r)
 }
 
 fn go(pid: Pid, signal: c_int) -> Result<()> {
