@@ -47,8 +47,10 @@ pub fn main() -> Result<u8> {
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
             let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            return Err(Trouble(first.trim_start_matches("error: ").to_owned()));
+            // What follows the blank line is usage.
+            let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+            let told = lines.collect::<Vec<_>>().join(" ");
+            return Err(Trouble(told.trim_start_matches("error: ").to_owned()));
         }
     };
     match cli.command {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use ipcspec_faults::{Fault, none};
 use ipcspec_harness::{Case, Outcome, Pool, Report, Settings};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::select::Pattern;
 use crate::{Result, Trouble, print};
@@ -64,29 +64,75 @@ struct MatrixOptions {
 }
 
 /// What one fault did.
-#[derive(Debug, Serialize)]
-struct FaultRow {
-    name: String,
-    says: &'static str,
-    violates: String,
-    noticed_by: Vec<String>,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FaultRow {
+    /// Its path.
+    pub name: String,
+    /// What this kernel does wrong.
+    pub says: String,
+    /// The sentence that it violates: page and heading.
+    pub violates: String,
+    /// The cases that it made fail.
+    pub noticed_by: Vec<String>,
+    /// The first line of one of those failures.
+    pub failure: String,
+    /// Each case that noticed, with the first line of its failure.
     #[serde(skip)]
     failures: Vec<(String, String)>,
-    broke: Vec<String>,
+    /// Cases that were broken by it: they noticed nothing.
+    pub broke: Vec<String>,
+    /// The same, with the reasons.
+    #[serde(skip)]
+    breaks: Vec<(String, String)>,
 }
 
 /// What one case noticed.
-#[derive(Debug, Serialize)]
-struct CaseRow {
-    name: String,
-    failed_by: Vec<String>,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CaseRow {
+    /// Its path.
+    pub name: String,
+    /// The faults that made it fail.
+    pub failed_by: Vec<String>,
 }
 
 /// Who noticed what.
-#[derive(Debug, Serialize)]
-struct Matrix {
-    faults: Vec<FaultRow>,
-    cases: Vec<CaseRow>,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Matrix {
+    /// Every fault that was tried.
+    pub faults: Vec<FaultRow>,
+    /// Every case that was tried and held without a fault.
+    pub cases: Vec<CaseRow>,
+}
+
+/// Cases that no fault can fail, each with the reason.
+const BEYOND: &str = include_str!("../../faults/data/beyond.tsv");
+
+/// The lines of `beyond.tsv`: the path of a case, and why no fault fails it.
+pub fn beyond() -> impl Iterator<Item = (&'static str, &'static str)> {
+    BEYOND.lines().skip(1).filter_map(|line| line.split_once('\t'))
+}
+
+impl Matrix {
+    /// Faults that no case noticed.
+    pub fn unnoticed(&self) -> Vec<&str> {
+        let rows = self.faults.iter().filter(|row| row.noticed_by.is_empty());
+        let rows = rows.filter(|row| !row.name.starts_with("none::"));
+        rows.map(|row| row.name.as_str()).collect()
+    }
+
+    /// Cases that no fault failed, without a reason why none could.
+    pub fn unfailed(&self) -> Vec<&str> {
+        let rows = self.cases.iter().filter(|row| row.failed_by.is_empty());
+        let names = rows.map(|row| row.name.as_str());
+        names.filter(|name| !beyond().any(|(case, _)| case == *name)).collect()
+    }
+
+    /// Cases that are said to be beyond any fault, and failed all the same.
+    pub fn not_beyond(&self) -> Vec<&str> {
+        let rows = self.cases.iter().filter(|row| !row.failed_by.is_empty());
+        let names = rows.map(|row| row.name.as_str());
+        names.filter(|name| beyond().any(|(case, _)| case == *name)).collect()
+    }
 }
 
 /// Does what was asked; the exit status.
@@ -156,88 +202,96 @@ const FACTOR: f64 = 0.2;
 
 fn matrix(cases: &[&'static Case], options: &MatrixOptions) -> Result<u8> {
     let faults = select(&options.patterns)?;
+    for file in options.json.iter().chain(&options.markdown) {
+        // Better now than after the run.
+        std::fs::File::create(file).map_err(|error| Trouble::with(file, error))?;
+    }
+    let began = Instant::now();
+    let matrix = try_all(cases, &faults, options)?;
+    if let Some(file) = &options.json {
+        let text = serde_json::to_string_pretty(&matrix).expect("a matrix can be serialized");
+        std::fs::write(file, text + "\n").map_err(|error| Trouble::with(file, error))?;
+    }
+    if let Some(file) = &options.markdown {
+        std::fs::write(file, markdown(&matrix)).map_err(|error| Trouble::with(file, error))?;
+    }
+    print(&told(&matrix, began))?;
+    let whole = options.patterns.is_empty();
+    let missed = !matrix.unnoticed().is_empty()
+        || whole && !(matrix.unfailed().is_empty() && matrix.not_beyond().is_empty());
+    Ok(u8::from(missed))
+}
+
+/// Runs the cases under each fault.
+fn try_all(
+    cases: &[&'static Case],
+    faults: &[&'static Fault],
+    options: &MatrixOptions,
+) -> Result<Matrix> {
     let settings = Settings {
         workers: options.jobs.map_or(4 * Settings::default().workers, usize::from),
         factor: FACTOR,
         ..Settings::default()
     };
-    let began = Instant::now();
     let pool = Pool::start(&settings)
         .map_err(|error| Trouble::with("no worker could be started", error))?;
+    let wanted = |fault: &Fault, case: &Case| {
+        options.all || fault.mechanism() == "none" || is_judged_by(fault, case.mechanism())
+    };
     // Only what holds without a fault can fail because of one.
-    let plan: Vec<_> = (0..cases.len()).map(|case| (None, case)).collect();
+    let plan: Vec<_> = (0..cases.len())
+        .filter(|case| faults.iter().any(|fault| wanted(fault, cases[*case])))
+        .map(|case| (None, case))
+        .collect();
     let mut sound = vec![false; cases.len()];
-    run_all(&pool, &settings, cases, &faults, &plan, |job, report| {
+    run_all(&pool, &settings, cases, faults, &plan, |job, report| {
         sound[plan[job].1] = report.outcome == Outcome::Held;
     });
-    let plan: Vec<_> = faults
-        .iter()
-        .enumerate()
-        .flat_map(|(fault, it)| {
-            let wanted = |case: &Case| {
-                options.all || it.mechanism() == "none" || is_judged_by(it, case.mechanism())
-            };
-            let cases = (0..cases.len()).filter(move |case| wanted(cases[*case]));
-            cases.map(move |case| (Some(fault), case)).collect::<Vec<_>>()
-        })
-        .filter(|(_, case)| sound[*case])
+    let plan: Vec<_> = (0..faults.len())
+        .flat_map(|fault| (0..cases.len()).map(move |case| (fault, case)))
+        .filter(|(fault, case)| sound[*case] && wanted(faults[*fault], cases[*case]))
+        .map(|(fault, case)| (Some(fault), case))
         .collect();
-    let mut failures: BTreeMap<(usize, usize), String> = BTreeMap::new();
-    let mut broken: BTreeMap<(usize, usize), String> = BTreeMap::new();
-    run_all(&pool, &settings, cases, &faults, &plan, |job, report| {
-        let (fault, case) = (plan[job].0.unwrap_or_default(), plan[job].1);
+    let mut failures = BTreeMap::new();
+    let mut broken = BTreeMap::new();
+    run_all(&pool, &settings, cases, faults, &plan, |job, report| {
+        let place = (plan[job].0.unwrap_or_default(), plan[job].1);
         let told = report.details.as_ref().map(first_line).unwrap_or_default();
         match report.outcome {
-            Outcome::Violated | Outcome::Absent => failures.insert((fault, case), told),
-            Outcome::Broken => broken.insert((fault, case), told),
+            Outcome::Violated | Outcome::Absent => failures.insert(place, told),
+            Outcome::Broken => broken.insert(place, told),
             Outcome::Held | Outcome::Skipped => None,
         };
     });
-    drop(pool);
-    let matrix = Matrix {
-        faults: faults
-            .iter()
-            .enumerate()
-            .map(|(index, fault)| {
-                let of = |all: &BTreeMap<(usize, usize), String>| {
-                    all.range((index, 0)..(index + 1, 0))
-                        .map(|((_, case), told)| (cases[*case].path(), told.clone()))
-                        .collect::<Vec<_>>()
-                };
-                FaultRow {
-                    name: fault.path(),
-                    says: fault.says,
-                    violates: fault.source.to_string(),
-                    noticed_by: of(&failures).into_iter().map(|(case, _)| case).collect(),
-                    failures: of(&failures),
-                    broke: of(&broken)
-                        .into_iter()
-                        .map(|(case, told)| format!("{case}: {told}"))
-                        .collect(),
-                }
-            })
-            .collect(),
-        cases: cases
-            .iter()
-            .enumerate()
-            .filter(|(case, _)| plan.iter().any(|(_, planned)| planned == case))
-            .map(|(case, it)| CaseRow {
-                name: it.path(),
-                failed_by: failures
-                    .keys()
-                    .filter(|(_, failed)| *failed == case)
-                    .map(|(fault, _)| faults[*fault].path())
-                    .collect(),
-            })
-            .collect(),
+    let row = |(index, fault): (usize, &&'static Fault)| {
+        let of = |all: &BTreeMap<(usize, usize), String>| -> Vec<(String, String)> {
+            all.range((index, 0)..(index + 1, 0))
+                .map(|((_, case), told)| (cases[*case].path(), told.clone()))
+                .collect()
+        };
+        let failures = of(&failures);
+        FaultRow {
+            name: fault.path(),
+            says: fault.says.to_owned(),
+            violates: fault.source.to_string(),
+            noticed_by: failures.iter().map(|(case, _)| case.clone()).collect(),
+            failure: failures.first().map(|(_, told)| told.clone()).unwrap_or_default(),
+            failures,
+            broke: of(&broken).into_iter().map(|(case, _)| case).collect(),
+            breaks: of(&broken),
+        }
     };
-    if let Some(file) = &options.json {
-        let text = serde_json::to_string_pretty(&matrix).expect("a matrix can be serialized");
-        std::fs::write(file, text + "\n").map_err(|error| Trouble::with(file, error))?;
-    }
-    let unnoticed = matrix.faults.iter().filter(|row| row.noticed_by.is_empty()).count();
-    print(&told(&matrix, began))?;
-    Ok(u8::from(unnoticed > 0))
+    let failed_by = |case: usize| {
+        let places = failures.keys().filter(move |(_, failed)| *failed == case);
+        places.map(|(fault, _)| faults[*fault].path()).collect()
+    };
+    Ok(Matrix {
+        faults: faults.iter().enumerate().map(row).collect(),
+        cases: (0..cases.len())
+            .filter(|case| plan.iter().any(|(_, planned)| planned == case))
+            .map(|case| CaseRow { name: cases[case].path(), failed_by: failed_by(case) })
+            .collect(),
+    })
 }
 
 /// Whether the cases of this mechanism are there to notice the fault.
@@ -263,14 +317,14 @@ fn told(matrix: &Matrix, began: Instant) -> String {
         for (case, failure) in &row.failures {
             let _ = writeln!(text, "    noticed by {case}\n        {failure}");
         }
-        for broken in &row.broke {
-            let _ = writeln!(text, "    broke {broken}");
+        for (case, reason) in &row.breaks {
+            let _ = writeln!(text, "    broke {case}\n        {reason}");
         }
         if row.noticed_by.is_empty() {
             let _ = writeln!(text, "    NOBODY NOTICED");
         }
     }
-    let mut list = |what: &str, names: Vec<&String>| {
+    let mut list = |what: &str, names: &[&str]| {
         if !names.is_empty() {
             let _ = writeln!(text, "\n{what}:");
             for name in names {
@@ -278,20 +332,60 @@ fn told(matrix: &Matrix, began: Instant) -> String {
             }
         }
     };
-    let unnoticed: Vec<_> =
-        matrix.faults.iter().filter(|row| row.noticed_by.is_empty()).map(|row| &row.name).collect();
-    let idle: Vec<_> =
-        matrix.cases.iter().filter(|row| row.failed_by.is_empty()).map(|row| &row.name).collect();
-    let (unnoticed_count, idle_count) = (unnoticed.len(), idle.len());
-    list("faults that no case noticed", unnoticed);
-    list("cases that no fault failed", idle);
+    list("faults that no case noticed", &matrix.unnoticed());
+    list("cases that no fault failed", &matrix.unfailed());
+    list("cases that beyond.tsv says no fault can fail, and one did", &matrix.not_beyond());
     let _ = writeln!(
         text,
-        "\n{} faults, {unnoticed_count} not noticed; {} cases, {idle_count} failed by no fault; {:.1} s",
+        "\n{} faults, {} not noticed; {} cases, {} failed by no fault; {:.1} s",
         matrix.faults.len(),
+        matrix.unnoticed().len(),
         matrix.cases.len(),
+        matrix.unfailed().len(),
         began.elapsed().as_secs_f32()
     );
+    text
+}
+
+/// The matrix as a document.
+pub fn markdown(matrix: &Matrix) -> String {
+    let mut text = String::from(
+        "# Faults\n\nKernels that are wrong on purpose, and the cases that notice. Made by \
+         `ipcspec faults --json suite/results/faults.json` and `ipcspec document`; do not edit.\n",
+    );
+    let failed = matrix.cases.iter().filter(|row| !row.failed_by.is_empty()).count();
+    let _ = writeln!(
+        text,
+        "\n{} faults, {} of them noticed. {} cases, {failed} of them failed by at least one fault.",
+        matrix.faults.len(),
+        matrix.faults.len() - matrix.unnoticed().len(),
+        matrix.cases.len(),
+    );
+    let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;");
+    let mut group = "";
+    for row in &matrix.faults {
+        let (folder, name) = row.name.rsplit_once("::").unwrap_or(("", &row.name));
+        if folder != group {
+            group = folder;
+            let _ = writeln!(
+                text,
+                "\n## {folder}\n\n| fault | what this kernel does | violates | noticed by | for example |\n|---|---|---|---|---|"
+            );
+        }
+        let first = row.noticed_by.first().map_or("nobody", String::as_str);
+        let _ = writeln!(
+            text,
+            "| {name} | {} | {} | {} | {first}: `{}` |",
+            cell(&row.says),
+            cell(&row.violates),
+            row.noticed_by.len(),
+            cell(&row.failure).replace('`', "'"),
+        );
+    }
+    let _ = writeln!(text, "\n## Cases that no fault can fail\n\n| case | reason |\n|---|---|");
+    for (case, reason) in beyond() {
+        let _ = writeln!(text, "| {case} | {reason} |");
+    }
     text
 }
 
