@@ -153,6 +153,7 @@ pub const PTHREAD_SIGQUEUE_3: Page = Page("pthread_sigqueue.3");
 pub const PTY_7: Page = Page("pty.7");
 pub const RAISE_3: Page = Page("raise.3");
 pub const RAW_7: Page = Page("raw.7");
+pub const PTRACE_2: Page = Page("ptrace.2");
 pub const READ_2: Page = Page("read.2");
 pub const READV_2: Page = Page("readv.2");
 pub const RECV_2: Page = Page("recv.2");

@@ -53,7 +53,7 @@ fn main() {
     let real = ipcspec_cases::all();
     let mut cases: Vec<&'static Case> = vec![&empty];
     cases.extend(&real);
-    serve_if_asked(&cases);
+    serve_if_asked(&cases, None);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{processors} processors, {ROUNDS} rounds of {PER_ROUND}, medians\n");
     println!("{:<40}{:>10}{:>10}", "", "µs", "ratio");

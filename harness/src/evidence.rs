@@ -149,10 +149,11 @@ impl Task {
             };
             match doing {
                 // A task that has just been woken, but is not on a run queue yet,
-                // still passes for asleep here; its state is `R` by then.
+                // still passes for asleep here; its state is `R` by then. One that a
+                // tracer holds at the door of the call is in state `t`.
                 Doing::Call(number) if calls.numbers.contains(&number) => {
                     let still = || file.as_ref().is_ok_and(|file| parse(file) == doing);
-                    if self.state() != Some('R') && still() {
+                    if matches!(self.state(), None | Some('S' | 'D')) && still() {
                         Evidence::Syscall.note();
                         return Ok(());
                     }

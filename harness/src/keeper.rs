@@ -30,7 +30,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::arena::{self, Arena};
 use crate::child::{End, finish};
-use crate::evidence::{Evidence, Task};
+use crate::companion::{Companion, Escort, dismiss};
+use crate::evidence::{Doing, Evidence, Task};
 use crate::isolation::{self, Isolation, LEVELS, Namespaces};
 use crate::needs;
 use crate::verdict::{Details, Outcome};
@@ -72,6 +73,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) factor: f64,
     pub(crate) seed: u64,
+    pub(crate) companion: Option<String>,
 }
 
 /// How a case went.
@@ -109,14 +111,14 @@ const REFUSED: i32 = 75;
 
 /// Serves as a worker and never returns, if this process was started as one.
 /// The first thing that `main` of a program with cases does, before any
-/// argument is read.
-pub fn serve_if_asked(cases: &[&'static Case]) {
+/// argument is read. `companion` is what may be asked to accompany a case.
+pub fn serve_if_asked(cases: &[&'static Case], companion: Option<Companion>) {
     let Some(orders) = std::env::var_os(ORDERS) else {
         forgive_arguments();
         return;
     };
     match orders.to_str().and_then(|text| serde_json::from_str(text).ok()) {
-        Some(orders) => supervise(&orders, cases),
+        Some(orders) => supervise(&orders, Service { cases, companion }),
         None => {
             eprintln!("ipcspec: environment variable {ORDERS}, for workers only, cannot be read");
             exit(2)
@@ -169,7 +171,14 @@ fn aside(fd: impl AsFd) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-fn supervise(orders: &Orders, cases: &[&'static Case]) -> ! {
+/// What a worker can do.
+#[derive(Clone, Copy)]
+struct Service<'c> {
+    cases: &'c [&'static Case],
+    companion: Option<Companion>,
+}
+
+fn supervise(orders: &Orders, service: Service) -> ! {
     let desk = match prepare() {
         Ok(desk) => desk,
         Err(error) => {
@@ -191,7 +200,7 @@ fn supervise(orders: &Orders, cases: &[&'static Case]) -> ! {
         // SAFETY: this process has one thread.
         match unsafe { fork() } {
             Ok(ForkResult::Child) => {
-                let error = enter_level(&desk, level, user, refused.clone(), cases);
+                let error = enter_level(&desk, level, user, refused.clone(), service);
                 slot.leave(&Err(Failure::broken(error)));
                 exit(REFUSED)
             }
@@ -344,7 +353,7 @@ fn enter_level(
     level: usize,
     user: bool,
     refused: Vec<String>,
-    cases: &[&'static Case],
+    service: Service,
 ) -> String {
     let (name, namespaces) = LEVELS[level];
     if let Err(error) = isolation::enter(namespaces, user) {
@@ -365,7 +374,7 @@ fn enter_level(
         Err(error) => return error,
     };
     let isolation = Isolation { level: name.to_owned(), namespaces, user, refused, scratch };
-    keep(desk, &isolation, cases)
+    keep(desk, &isolation, service)
 }
 
 fn die_with_parent() {
@@ -387,14 +396,16 @@ fn send(desk: &Desk, message: &impl Serialize) {
     }
 }
 
-fn keep(desk: &Desk, isolation: &Isolation, cases: &[&'static Case]) -> ! {
+fn keep(desk: &Desk, isolation: &Isolation, service: Service) -> ! {
     send(desk, &Ready::Isolation(isolation.clone()));
     let mut buffered = Vec::new();
     loop {
         let Some(line) = read_line(&desk.runner, &mut buffered) else { leave(desk, isolation) };
         let report = match serde_json::from_slice::<Request>(&line) {
-            Ok(request) => match cases.get(request.case) {
-                Some(case) if case.path() == request.path => run(desk, isolation, case, &request),
+            Ok(request) => match service.cases.get(request.case) {
+                Some(case) if case.path() == request.path => {
+                    run(desk, isolation, case, &request, service.companion)
+                }
                 _ => Report::broken(format!("the worker has no case {}", request.path)),
             },
             Err(error) => Report::broken(format!("unreadable request: {error}")),
@@ -450,12 +461,28 @@ impl Output {
     }
 }
 
-fn run(desk: &Desk, isolation: &Isolation, case: &'static Case, request: &Request) -> Report {
+fn run(
+    desk: &Desk,
+    isolation: &Isolation,
+    case: &'static Case,
+    request: &Request,
+    companion: Option<Companion>,
+) -> Report {
     let deadline = case.deadline().mul_f64(request.factor);
     desk.arena.reset(deadline.as_millis() as u64, request.factor, request.seed);
     let slot = match desk.arena.slot() {
         Ok(slot) => slot,
         Err(failure) => return Report::broken(failure.to_string()),
+    };
+    let escort = match (&request.companion, companion) {
+        (None, _) => None,
+        (Some(name), Some(companion)) => match Escort::new(companion, name) {
+            Ok(escort) => Some(escort),
+            Err(failure) => return Report::broken(failure.to_string()),
+        },
+        (Some(name), None) => {
+            return Report::broken(format!("the worker has no companion for {name}"));
+        }
     };
     let start = Instant::now();
     // SAFETY: this process has one thread.
@@ -465,6 +492,9 @@ fn run(desk: &Desk, isolation: &Isolation, case: &'static Case, request: &Reques
             finish(slot, || {
                 readied?;
                 needs::meet(case.needs, isolation)?;
+                if let Some(escort) = escort {
+                    escort.meet()?;
+                }
                 (case.run)()?;
                 no_descriptor_left()
             })
@@ -472,13 +502,21 @@ fn run(desk: &Desk, isolation: &Isolation, case: &'static Case, request: &Reques
         Ok(ForkResult::Parent { child }) => child,
         Err(errno) => return Report::broken(format!("cannot fork: {errno}")),
     };
+    let attendant = match escort.map(|escort| escort.start(first, || leave_keeper(desk))) {
+        None => None,
+        Some(Ok(pid)) => Some(pid),
+        Some(Err(errno)) => {
+            kill_all(isolation.namespaces);
+            return Report::broken(format!("cannot fork: {errno}"));
+        }
+    };
     let mut output = Output::default();
     let mut overdue = None;
     let mut end = None;
     while end.is_none() {
         let left = deadline.saturating_sub(start.elapsed());
         if left.is_zero() {
-            overdue = Some(describe_processes());
+            overdue = Some(Overdue::seen(attendant));
             kill_all(isolation.namespaces);
             break;
         }
@@ -494,9 +532,12 @@ fn run(desk: &Desk, isolation: &Isolation, case: &'static Case, request: &Reques
         }
         end = reap(Some(first));
     }
+    if let Some(attendant) = attendant {
+        dismiss(attendant);
+    }
     let leaked = end.is_some() && reap_zombies();
     let leak = leaked.then(|| {
-        let told = describe_processes();
+        let told = describe(&tasks(None));
         kill_all(isolation.namespaces);
         told
     });
@@ -505,7 +546,7 @@ fn run(desk: &Desk, isolation: &Isolation, case: &'static Case, request: &Reques
     output.drain(&desk.output);
     isolation::sweep(isolation);
 
-    let verdict = judge(slot.taken(), end, leak, overdue.map(|doing| (deadline, doing)));
+    let verdict = judge(slot.taken(), end, leak, overdue.map(|overdue| (deadline, overdue)));
     let (outcome, details) = match verdict {
         Ok(()) => (Outcome::Held, None),
         Err(failure) => {
@@ -531,13 +572,15 @@ fn judge(
     said: Option<Verdict>,
     end: Option<End>,
     leak: Option<String>,
-    overdue: Option<(Duration, String)>,
+    overdue: Option<(Duration, Overdue)>,
 ) -> Verdict {
     let nowhere = |observed: String| Err(Failure::broken(observed).at_the_case());
-    if let Some((deadline, doing)) = overdue {
+    if let Some((deadline, Overdue { told, asleep })) = overdue {
+        let told = format!("no end after {} s: {told}", deadline.as_secs_f32());
         return match said {
             Some(Err(failure)) => Err(failure),
-            _ => nowhere(format!("no end after {} s: {doing}", deadline.as_secs_f32())),
+            _ if asleep => Err(Failure::violated("the case", "", "to end", told).at_the_case()),
+            _ => nowhere(told),
         };
     }
     match (said, end) {
@@ -551,16 +594,18 @@ fn judge(
     }
 }
 
-/// In the case's first process: descriptors, session, IPC namespace, limits.
-fn surround(desk: &Desk, isolation: &Isolation) -> Verdict {
-    let _ = setsid();
-    if !isolation.namespaces.contains(Namespaces::PID) {
-        die_with_parent();
-    }
-    dup2_stdout(&desk.output_end)?;
-    dup2_stderr(&desk.output_end)?;
-    // SAFETY: closes the keeper's own descriptors, which this process does
-    // not use again and whose owners it never drops.
+/// In a process beside the case's: gives up what is the keeper's alone.
+fn leave_keeper(desk: &Desk) {
+    die_with_parent();
+    let _ = dup2_stderr(&desk.output_end);
+    close_from_3(desk);
+    let _ = SigSet::empty().thread_set_mask();
+}
+
+/// Closes the keeper's own descriptors, which this process does not use again
+/// and whose owners it never drops.
+fn close_from_3(desk: &Desk) {
+    // SAFETY: as said.
     unsafe {
         if libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) != 0 {
             let ends: [RawFd; 3] =
@@ -569,6 +614,20 @@ fn surround(desk: &Desk, isolation: &Isolation) -> Verdict {
                 libc::close(fd);
             }
         }
+    }
+}
+
+/// In the case's first process: descriptors, session, IPC namespace, limits.
+fn surround(desk: &Desk, isolation: &Isolation) -> Verdict {
+    let _ = setsid();
+    if !isolation.namespaces.contains(Namespaces::PID) {
+        die_with_parent();
+    }
+    dup2_stdout(&desk.output_end)?;
+    dup2_stderr(&desk.output_end)?;
+    close_from_3(desk);
+    // SAFETY: plain data.
+    unsafe {
         let default: [u64; 4] = [0; 4];
         libc::syscall(libc::SYS_rt_sigaction, libc::SIGCHLD, default.as_ptr(), 0, 8);
     }
@@ -670,13 +729,32 @@ fn descendants() -> Vec<(Pid, String)> {
     found
 }
 
-fn describe_processes() -> String {
-    let told: Vec<_> = descendants()
-        .iter()
-        .take(8)
-        .map(|(pid, _)| format!("process {pid} is {}", Task::process(*pid).doing()))
-        .collect();
+/// What every process of the case is doing; `but` is none of it.
+fn tasks(but: Option<Pid>) -> Vec<(Pid, Doing)> {
+    let all = descendants().into_iter().map(|(pid, _)| pid).filter(|pid| Some(*pid) != but);
+    all.map(|pid| (pid, Task::process(pid).doing())).collect()
+}
+
+fn describe(tasks: &[(Pid, Doing)]) -> String {
+    let told: Vec<_> =
+        tasks.iter().take(8).map(|(pid, doing)| format!("process {pid} is {doing}")).collect();
     if told.is_empty() { "no /proc to tell which".to_owned() } else { told.join(", ") }
+}
+
+/// A case that was not over at its deadline.
+struct Overdue {
+    told: String,
+    /// Every process sleeps in a system call: nobody but the kernel is left
+    /// who could wake one.
+    asleep: bool,
+}
+
+impl Overdue {
+    fn seen(attendant: Option<Pid>) -> Self {
+        let tasks = tasks(attendant);
+        let asleep = |(_, doing): &(Pid, Doing)| matches!(doing, Doing::Call(_));
+        Self { told: describe(&tasks), asleep: !tasks.is_empty() && tasks.iter().all(asleep) }
+    }
 }
 
 /// What the supervisor does when a keeper has ended, however it ended.

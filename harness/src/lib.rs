@@ -13,6 +13,7 @@
 mod arena;
 mod case;
 mod child;
+mod companion;
 mod evidence;
 mod isolation;
 mod keeper;
@@ -26,8 +27,9 @@ mod verdict;
 pub use arena::{remember, seed};
 pub use case::{Case, Page, Source};
 pub use child::{Child, Children, End, Thread, close_copy};
+pub use companion::Companion;
 pub use evidence::{Evidence, Syscalls};
-pub use ipcspec_macros::{case, check, holds};
+pub use ipcspec_macros::{case, check, fault, holds};
 pub use isolation::{Isolation, LEVELS, Namespaces, writable_directory};
 pub use keeper::{Report, serve_if_asked, worker_id};
 pub use meet::{Counter, Latch};

@@ -44,6 +44,7 @@ impl Default for Settings {
 struct Job {
     index: usize,
     case: &'static Case,
+    companion: Option<String>,
     answer: mpsc::Sender<Report>,
 }
 
@@ -102,9 +103,15 @@ impl Pool {
     /// Runs one case and waits for its report. `index` is its place in the
     /// list given to [`crate::serve_if_asked`].
     pub fn run(&self, index: usize, case: &'static Case) -> Report {
+        self.run_with(index, case, None)
+    }
+
+    /// Runs one case with the companion of this name.
+    pub fn run_with(&self, index: usize, case: &'static Case, companion: Option<&str>) -> Report {
+        let companion = companion.map(str::to_owned);
         let (answer, answered) = mpsc::channel();
         let jobs = self.jobs.as_ref().expect("jobs are taken until the pool is dropped");
-        if jobs.send(Job { index, case, answer }).is_err() {
+        if jobs.send(Job { index, case, companion, answer }).is_err() {
             return Report::broken("no worker is left".to_owned());
         }
         answered.recv().unwrap_or_else(|_| Report::broken("the worker was lost".to_owned()))
@@ -174,6 +181,7 @@ impl Worker {
                 path: job.case.path(),
                 factor: self.settings.factor,
                 seed: self.settings.seed,
+                companion: job.companion.clone(),
             };
             let deadline = job.case.deadline().mul_f64(self.settings.factor);
             stream.get_ref().set_read_timeout(Some(deadline + GRACE))?;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{Result, Trouble, coverage, document, listing, run};
+use crate::{Result, Trouble, coverage, document, faults, listing, run};
 
 /// Does this kernel keep what the documentation of Linux inter-process
 /// communication promises?
@@ -31,6 +31,8 @@ enum Command {
     Coverage(coverage::Options),
     /// Write CONFORMANCE.md from recorded runs
     Document(document::Options),
+    /// Try the cases on kernels that are wrong on purpose
+    Faults(faults::Options),
 }
 
 /// Reads the arguments and does what they say; the exit status.
@@ -45,8 +47,10 @@ pub fn main() -> Result<u8> {
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
             let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            return Err(Trouble(first.trim_start_matches("error: ").to_owned()));
+            // What follows the blank line is usage.
+            let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+            let told = lines.collect::<Vec<_>>().join(" ");
+            return Err(Trouble(told.trim_start_matches("error: ").to_owned()));
         }
     };
     match cli.command {
@@ -55,6 +59,7 @@ pub fn main() -> Result<u8> {
         Some(Command::List(options)) => listing::list(&cases, &options).map(|()| 0),
         Some(Command::Show(options)) => listing::show(&cases, &options).map(|()| 0),
         Some(Command::Coverage(options)) => coverage::print(&cases, &options).map(|()| 0),
+        Some(Command::Faults(options)) => faults::run(&cases, &options),
         Some(Command::Document(options)) => document::write(&cases, &options).map(|()| 0),
     }
 }

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod coverage;
 pub mod document;
 pub mod expect;
+pub mod faults;
 pub mod human;
 pub mod junit;
 pub mod ktap;

@@ -32,6 +32,12 @@ pub struct Pattern {
     glob: Option<globset::GlobMatcher>,
 }
 
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
+}
+
 impl Pattern {
     /// Reads a pattern; a malformed glob is trouble.
     pub fn new(text: &str) -> Result<Self> {

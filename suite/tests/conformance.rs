@@ -9,7 +9,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 fn main() -> std::process::ExitCode {
     let cases = ipcspec_cases::all();
-    serve_if_asked(&cases);
+    serve_if_asked(&cases, None);
     let arguments = Arguments::from_args();
     let settings = Settings {
         workers: arguments.test_threads.unwrap_or(Settings::default().workers),

@@ -19,6 +19,9 @@ calls! {
     WRITE = "write": SYS_write;
     READV = "readv": SYS_readv, SYS_preadv2;
     WRITEV = "writev": SYS_writev, SYS_pwritev2;
+    CLOSE = "close": SYS_close;
+    EXIT_GROUP = "exit_group": SYS_exit_group;
+    LSEEK = "lseek": SYS_lseek;
     OPEN = "open": SYS_openat, #[cfg(target_arch = "x86_64")] SYS_open;
     SPLICE = "splice": SYS_splice;
     TEE = "tee": SYS_tee;

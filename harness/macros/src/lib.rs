@@ -229,6 +229,71 @@ fn expand_case(args: &CaseArgs, function: &mut ItemFn) -> syn::Result<proc_macro
     })
 }
 
+/// Declares a wrong kernel: `#[fault(PAGE, "SECTION", on = [READ, …])] fn
+/// what_is_wrong(call: &mut Call) -> Result<Effect>`, or `signals` in the
+/// place of `on` and `fn what_is_wrong(signal: &mut Arrival) -> Fate`.
+///
+/// The doc comment says what this kernel does wrong, page and section which
+/// sentence that violates. The function becomes a constant of the same name,
+/// to be listed in the module's `FAULTS`; one that is not listed is dead code.
+#[proc_macro_attribute]
+pub fn fault(args: TokenStream, item: TokenStream) -> TokenStream {
+    let FaultArgs { source: Source(page, section), on } = parse_macro_input!(args as FaultArgs);
+    let function = parse_macro_input!(item as ItemFn);
+    let (name, says) = (&function.sig.ident, claim(&function.attrs));
+    if !says.ends_with('.') {
+        let error = "a fault needs a doc comment: what this kernel does wrong, in one sentence";
+        return syn::Error::new(name.span(), error).to_compile_error().into();
+    }
+    let on = match on {
+        Some(calls) => quote! { ::ipcspec_faults::On::Calls(&[#(#calls),*], #name) },
+        None => quote! { ::ipcspec_faults::On::Signals(#name) },
+    };
+    let docs = function.attrs.iter().filter(|a| a.path().is_ident("doc"));
+    let (visibility, signature, block) = (&function.vis, &function.sig, &function.block);
+    let text = name.to_string();
+    quote_spanned! { name.span()=>
+        #(#docs)*
+        #[allow(non_upper_case_globals)]
+        #visibility const #name: ::ipcspec_faults::Fault = {
+            #[allow(clippy::unnecessary_wraps)]
+            #signature #block
+            ::ipcspec_faults::Fault {
+                module: ::core::module_path!(),
+                name: #text,
+                says: #says,
+                source: ::ipcspec_harness::Source { page: #page, section: #section },
+                on: #on,
+            }
+        };
+    }
+    .into()
+}
+
+struct FaultArgs {
+    source: Source,
+    on: Option<Vec<Expr>>,
+}
+
+impl Parse for FaultArgs {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let page: Path = input.parse()?;
+        input.parse::<Token![,]>()?;
+        let section: LitStr = input.parse()?;
+        input.parse::<Token![,]>()?;
+        let word: Ident = input.parse()?;
+        let on = match word.to_string().as_str() {
+            "on" => {
+                input.parse::<Token![=]>()?;
+                Some(list(input)?)
+            }
+            "signals" => None,
+            _ => return Err(syn::Error::new(word.span(), "`on = [CALLS]` or `signals` is wanted")),
+        };
+        Ok(Self { source: Source(page, section), on })
+    }
+}
+
 /// `check!(left == right)`, or another comparison, or any `bool`; an optional
 /// format string and its arguments tell the round or the row of a table.
 ///
