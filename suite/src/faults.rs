@@ -52,6 +52,9 @@ struct MatrixOptions {
     /// Run every case, not only those of the fault's mechanism
     #[arg(long)]
     all: bool,
+    /// Run these cases alone: a path, a prefix of one, or a glob; may be repeated
+    #[arg(long, value_name = "PATTERN", conflicts_with = "all")]
+    cases: Vec<String>,
     /// Cases to run side by side [default: four times the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -235,7 +238,11 @@ fn try_all(
     };
     let pool = Pool::start(&settings)
         .map_err(|error| Trouble::with("no worker could be started", error))?;
+    let chosen = crate::select::select(cases, &options.cases)?;
     let wanted = |fault: &Fault, case: &Case| {
+        if !options.cases.is_empty() {
+            return chosen.iter().any(|(_, chosen)| chosen.path() == case.path());
+        }
         options.all || fault.mechanism() == "none" || is_judged_by(fault, case.mechanism())
     };
     // Only what holds without a fault can fail because of one.
