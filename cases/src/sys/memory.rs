@@ -149,6 +149,18 @@ impl Memory {
         unsafe { AtomicU8::from_ptr(self.part(offset..offset + 1).pointer()) }.store(byte, SeqCst);
     }
 
+    /// Stores these bytes, from its beginning on.
+    pub fn fill(self, bytes: &[u8]) {
+        for (offset, byte) in bytes.iter().enumerate() {
+            self.set(offset, *byte);
+        }
+    }
+
+    /// Loads all its bytes.
+    pub fn bytes(self) -> Vec<u8> {
+        (0..self.length).map(|offset| self.get(offset)).collect()
+    }
+
     /// Loads the 64-bit number with which it begins.
     pub fn number(self) -> u64 {
         // SAFETY: as above; what is mapped begins with a page.
