@@ -350,7 +350,10 @@ impl Call {
         let look: Then = Box::new(look);
         let all = calls.into_iter().rev().fold((last, look), |(next, look), call| {
             let (number, arguments) = next;
-            (call, Box::new(move |_: &mut Self| Ok(Effect::Instead { number, arguments, then: look })))
+            (
+                call,
+                Box::new(move |_: &mut Self| Ok(Effect::Instead { number, arguments, then: look })),
+            )
         });
         let ((number, arguments), then) = all;
         Ok(Effect::Instead { number, arguments, then })

@@ -8,8 +8,8 @@ extern crate self as ipcspec_faults;
 mod call;
 pub mod tracer;
 
-pub mod none;
 pub mod msgqueue;
+pub mod none;
 pub mod pipe;
 pub mod prelude;
 pub mod sem;

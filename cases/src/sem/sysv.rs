@@ -172,9 +172,9 @@ fn units_are_counted_and_outlive_the_giver() -> Verdict {
 }
 
 /// When several processes do P and V at once, none of their operations is lost.
-#[case(SEMOP_2, "DESCRIPTION", settles = ["A24"])]
+#[case(SEMOP_2, "DESCRIPTION", settles = ["A24"], deadline = 60)]
 fn concurrent_p_and_v_lose_nothing() -> Verdict {
-    let each = i32::from(highest_value()? / 3);
+    let each = i32::from(highest_value()? / 3).min(1000);
     let sem = Sem::private(&[0])?;
     let three_at_once = |op: Op| {
         let start = Latch::new()?;
@@ -197,7 +197,7 @@ fn concurrent_p_and_v_lose_nothing() -> Verdict {
 /// Between P and V on a semaphore that started at 1 there is never more than one process.
 #[case(SEMOP_2, "DESCRIPTION", settles = ["A25", "A24"], deadline = 60)]
 fn semaphore_at_one_admits_one_process_at_a_time() -> Verdict {
-    const ROUNDS: u64 = 5000;
+    const ROUNDS: u64 = 1000;
     let sem = Sem::private(&[1])?;
     let (inside, total, start) = (Counter::new()?, Counter::new()?, Latch::new()?);
     let worker = || {
@@ -226,9 +226,9 @@ fn set_is_found_by_key_when_its_creator_is_gone() -> Verdict {
     let key = unique_key();
     let creator = Child::spawn(|| Ok(Sem::open(key, 1, libc::IPC_CREAT | 0o600)?.set(0, 4)?))?;
     creator.join()?;
-    let found = Sem::open(key, 0, 0)?;
-    check!(found.get(0) == Ok(4));
-    check!(Sem::open(key, 1, libc::IPC_CREAT | 0o600) == Ok(found));
+    let found = Sem::open(key, 0, 0);
+    check!(found.and_then(|sem| sem.get(0)) == Ok(4));
+    check!(Sem::open(key, 1, libc::IPC_CREAT | 0o600) == found);
     Ok(())
 }
 
@@ -261,7 +261,7 @@ fn failed_list_changes_nothing() -> Verdict {
 }
 
 /// A list that moves a unit from one semaphore to another is never seen half done.
-#[case(SEMOP_2, "DESCRIPTION", settles = ["A24", "B25"])]
+#[case(SEMOP_2, "DESCRIPTION", settles = ["A24", "B25"], deadline = 60)]
 fn no_one_sees_half_a_list() -> Verdict {
     let sem = Sem::private(&[2, 2])?;
     let (start, enough) = (Latch::new()?, Latch::new()?);
@@ -276,7 +276,7 @@ fn no_one_sees_half_a_list() -> Verdict {
     };
     let movers = Children::spawn(2, |_| mover())?;
     start.wait()?;
-    for _ in 0..20_000 {
+    for _ in 0..4000 {
         let values = sem.all()?;
         check!(values[0] + values[1] == 4);
     }
@@ -666,6 +666,10 @@ fn sem_info_counts_sets_and_semaphores() -> Verdict {
 /// SEM_STAT up to the highest index in use finds every set and gives its identifier.
 #[case(SEMCTL_2, "RETURN VALUE", settles = ["semctl.2/DESCRIPTION SEM_STAT 1", "semctl.2/RETURN VALUE SEM_STAT 1", "semctl.2/RETURN VALUE IPC_INFO 1", "semctl.2/RETURN VALUE SEM_INFO 1"])]
 fn sem_stat_finds_a_set_by_index() -> Verdict {
+    // Until an index is used again, Linux gives identifiers that are indexes.
+    for _ in 0..100 {
+        Sem::private(&[0])?.remove()?;
+    }
     let sets = [Sem::private(&[0])?, Sem::private(&[0; 2])?, Sem::private(&[0; 3])?];
     for command in [libc::IPC_INFO, libc::SEM_INFO] {
         let (highest, _) = info(command)?;
@@ -688,8 +692,8 @@ fn sem_stat_any_needs_no_permission() -> Verdict {
     let (index, _) = info(libc::SEM_INFO)?;
     let by_index = Sem { id: index };
     check!(by_index.stat_by(libc::SEM_STAT).map(|_| ()) == Err(EACCES));
-    let (id, stat) = by_index.stat_by(libc::SEM_STAT_ANY)?;
-    check!((id, stat.nsems) == (sem.id, 5));
+    let any = by_index.stat_by(libc::SEM_STAT_ANY);
+    check!(any.map(|(id, stat)| (id, stat.nsems)) == Ok((sem.id, 5)));
     Ok(())
 }
 
@@ -1152,7 +1156,7 @@ refusals! {
     ["semctl.2 ERANGE", "semctl.2 SEMVMX"] setall_beyond_the_maximum_is_refused => ERANGE: Sem::private(&[0, 0])?.set_all(&[0, highest_value()? + 1]);
 
     /// A command that does not exist is invalid.
-    ["semctl.2 EINVAL"] unknown_command_is_refused => EINVAL: Sem::private(&[0])?.ctl(0, 99, 0);
+    ["semctl.2 EINVAL"] unknown_command_is_refused => EINVAL: Sem::private(&[0])?.unknown_command();
 
     /// IPC_STAT to where there is no memory is refused.
     ["semctl.2 EFAULT"] stat_to_no_address_is_refused => EFAULT: Sem::private(&[0])?.ctl_nowhere(libc::IPC_STAT);

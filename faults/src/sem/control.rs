@@ -46,7 +46,11 @@ fn new_set_begins_at_one(call: &mut Call) -> Result<Effect> {
     call.then(|call| {
         let set = call.result();
         let one = [set as u64, 0, SETVAL as u64, 1, 0, 0];
-        if set < 0 { call.proceed() } else { call.instead(libc::SYS_semctl, one, move |call| call.give(set)) }
+        if set < 0 {
+            call.proceed()
+        } else {
+            call.instead(libc::SYS_semctl, one, move |call| call.give(set))
+        }
     })
 }
 

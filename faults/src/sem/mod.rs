@@ -10,10 +10,5 @@ pub mod wakeups;
 use crate::Fault;
 
 /// The faults of this mechanism.
-pub const FAULTS: &[&[Fault]] = &[
-    operations::FAULTS,
-    wakeups::FAULTS,
-    undo::FAULTS,
-    control::FAULTS,
-    posix::FAULTS,
-];
+pub const FAULTS: &[&[Fault]] =
+    &[operations::FAULTS, wakeups::FAULTS, undo::FAULTS, control::FAULTS, posix::FAULTS];

@@ -42,9 +42,7 @@ fn v_is_lost_when_nobody_waits(call: &mut Call) -> Result<Effect> {
 fn v_is_a_read_and_a_write(call: &mut Call) -> Result<Effect> {
     let &[Op { number, change: 1, flags: 0 }] = &call.ops()?[..] else { return call.proceed() };
     call.semctl(number, GETVAL, 0, move |call| match call.result() {
-        value if value >= 0 => {
-            call.semctl(number, SETVAL, value as u64 + 1, |call| call.proceed())
-        }
+        value if value >= 0 => call.semctl(number, SETVAL, value as u64 + 1, |call| call.proceed()),
         _ => call.once_more(|call| call.proceed()),
     })
 }

@@ -159,7 +159,8 @@ fn unlink_leaves_the_name(call: &mut Call) -> Result<Effect> {
 #[fault(SEM_OPEN_3, "ERRORS", on = [LINK])]
 fn new_name_takes_the_place_of_an_old_one(call: &mut Call) -> Result<Effect> {
     let all = call.arguments();
-    let (from, to) = if call.number() == libc::SYS_link { (all[0], all[1]) } else { (all[1], all[3]) };
+    let (from, to) =
+        if call.number() == libc::SYS_link { (all[0], all[1]) } else { (all[1], all[3]) };
     call.then(move |call| {
         if call.result() != -(EEXIST as i64) {
             return call.proceed();

@@ -265,7 +265,8 @@ fn undo_below_zero_is_ignored(call: &mut Call) -> Result<Effect> {
         if (0..i64::from(given)).contains(&call.result()) {
             // SETVAL to what it is forgets the undo.
             let keep = [set, number.into(), SETVAL as u64, call.result() as u64, 0, 0];
-            return call.instead(libc::SYS_semctl, keep, |call| call.once_more(|call| call.proceed()));
+            return call
+                .instead(libc::SYS_semctl, keep, |call| call.once_more(|call| call.proceed()));
         }
         call.once_more(|call| call.proceed())
     })

@@ -49,10 +49,7 @@ fn note(call: &mut Call) -> Result<Vec<Op>> {
 }
 
 /// After a sleep that went well, or ended in EIDRM: it is not told when `lost`.
-fn tell(
-    call: &mut Call,
-    lost: impl FnOnce(&mut Call, i64) -> bool + 'static,
-) -> Result<Effect> {
+fn tell(call: &mut Call, lost: impl FnOnce(&mut Call, i64) -> bool + 'static) -> Result<Effect> {
     call.semop_telling_sleep(move |call, slept| {
         let woken = [0, -(EIDRM as i64)].contains(&call.result());
         let last = call.notes().of(LAST).unwrap_or(0);
