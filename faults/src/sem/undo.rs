@@ -69,7 +69,9 @@ fn taking_back_first(call: &mut Call, process: u64, flags: i32) -> Result<Effect
 #[fault(SEMOP_2, "DESCRIPTION", on = [SEMOP])]
 fn undo_is_forgotten(call: &mut Call) -> Result<Effect> {
     let mut ops = call.ops()?;
-    ops.iter_mut().for_each(|op| op.flags &= !SEM_UNDO);
+    for op in &mut ops {
+        op.flags &= !SEM_UNDO;
+    }
     call.set_ops(&ops)?;
     call.proceed()
 }
@@ -273,25 +275,27 @@ fn undo_below_zero_is_ignored(call: &mut Call) -> Result<Effect> {
 }
 
 /// After an undo GETPID names the process that operated before.
-#[fault(SEMCTL_2, "The sempid value", on = [SEMOP, SEMCTL])]
+#[fault(SEMCTL_2, "The sempid value", on = [SEMOP, SEMCTL, EXIT_GROUP])]
 fn undo_is_no_operation(call: &mut Call) -> Result<Effect> {
-    let (set, me) = (call.set(), i64::from(call.process().as_raw()));
     if call.is_semop() {
-        for op in call.ops()? {
-            *call.notes().of(key(set, op.number)) = Some(me);
-        }
-        return call.proceed();
+        return noting_undo(call);
     }
-    let number = call.argument(1) as u16;
-    let noted = *call.notes().of(key(set, number));
-    match (call.command(), noted) {
-        (GETPID, Some(pid)) => call.give(pid),
-        (SETVAL, _) => {
-            *call.notes().of(key(set, number)) = Some(me);
-            call.proceed()
-        }
-        _ => call.proceed(),
+    if call.number() == libc::SYS_semctl {
+        let key = 1 << 48 | key(call.set(), call.argument(1) as u16);
+        let asked = call.command() == GETPID;
+        return call.then(move |call| {
+            let [dead, before] = call.notes().list(key)[..] else { return call.proceed() };
+            if asked && call.result() == dead { call.give(before) } else { call.proceed() }
+        });
     }
+    let me = i64::from(call.process().as_raw());
+    let &[done] = &call.notes().list(me as u64)[..] else { return call.proceed() };
+    let (set, number) = ((done >> 32) as u64, (done >> 16) as u16);
+    let get = [set, number.into(), GETPID as u64, 0, 0, 0];
+    call.instead(libc::SYS_semctl, get, move |call| {
+        *call.notes().list(1 << 48 | key(set, number)) = vec![me, call.result()];
+        call.once_more(|call| call.proceed())
+    })
 }
 
 /// A child that asks with CLONE_SYSVSEM to share its parent's undo gets one of its own.
@@ -315,7 +319,9 @@ fn operation_beyond_the_limit_of_undo_goes_without(call: &mut Call) -> Result<Ef
         if call.result() != -(ERANGE as i64) || ops.iter().all(|op| op.flags & SEM_UNDO == 0) {
             return call.proceed();
         }
-        ops.iter_mut().for_each(|op| op.flags &= !SEM_UNDO);
+        for op in &mut ops {
+            op.flags &= !SEM_UNDO;
+        }
         call.semop(&ops, |call| call.proceed())
     })
 }

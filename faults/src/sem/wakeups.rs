@@ -31,14 +31,18 @@ const WOKEN: u64 = 2 << 40;
 
 /// Notes what may wake others; whether the call is a semop.
 fn note(call: &mut Call) -> Result<Vec<Op>> {
+    let undo = 3 << 40 | call.process().as_raw() as u64;
     let (last, ops) = if call.is_semop() {
         let ops = call.ops()?;
+        if ops.iter().any(|op| op.flags & SEM_UNDO != 0) {
+            call.notes().count(undo);
+        }
         let last = if ops.iter().all(|op| op.change > 0) { libc::SYS_semop } else { 0 };
         (last, ops)
     } else if call.number() == libc::SYS_semctl {
         (call.command().into(), vec![])
     } else {
-        (call.number(), vec![])
+        (if call.notes().has(undo) { call.number() } else { 0 }, vec![])
     };
     let commands = [SETVAL, SETALL, IPC_RMID].map(i64::from);
     if last == libc::SYS_semop || last == libc::SYS_exit_group || commands.contains(&last) {
