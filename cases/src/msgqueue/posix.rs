@@ -63,6 +63,7 @@ pub const CASES: &[Case] = &[
     mode_binds_the_owner,
     stranger_cannot_unlink,
     descriptor_tells_readiness,
+    use_wakes_sleeping_pollers,
     descriptor_is_closed_on_exec,
     file_tells_size_and_registration,
     missing_queue_is_not_opened,
@@ -161,18 +162,18 @@ fn priority_beyond_the_highest_is_refused() -> Verdict {
     Ok(())
 }
 
-/// A queue takes mq_maxmsg messages; then a send sleeps until a receive makes room.
+/// A queue takes mq_maxmsg messages; then a send sleeps until a receive makes room, and keeps its priority.
 #[case(MQ_SEND_3, "DESCRIPTION", settles = ["A08", "A16"], needs = [TRANSFER])]
 fn full_queue_holds_the_sender_until_a_receive() -> Verdict {
     let (mq, _) = Mq::create(Attr::new(2, 16))?;
     mq.send(b"first", 0)?;
     mq.send(b"second", 0)?;
-    let sender = Child::spawn(|| Ok(mq.send(b"third", 0)?))?;
+    let sender = Child::spawn(|| Ok(mq.send(b"third", 5)?))?;
     sender.blocked_in(MQ_SEND)?;
     check!(mq.receive(16) == Ok(Letter::new(b"first", 0)));
     sender.join()?;
+    check!(mq.receive(16) == Ok(Letter::new(b"third", 5)));
     check!(mq.receive(16) == Ok(Letter::new(b"second", 0)));
-    check!(mq.receive(16) == Ok(Letter::new(b"third", 0)));
     Ok(())
 }
 
@@ -656,6 +657,28 @@ fn descriptor_tells_readiness() -> Verdict {
         }
     }
     Ok(())
+}
+
+/// A message wakes who sleeps in poll until there is one, and a receive who sleeps until there is room.
+#[case(MQ_OVERVIEW_7, "Linux implementation of message queue descriptors", needs = [TRANSFER])]
+fn use_wakes_sleeping_pollers() -> Verdict {
+    let (mq, _) = Mq::create(Attr::new(1, 16))?;
+    let poller = |events| {
+        let poller = Child::spawn(|| {
+            let mut fds = [PollFd::new(mq.as_fd(), events)];
+            check!(poll(&mut fds, PollTimeout::NONE) == Ok(1));
+            check!(fds[0].revents() == Some(events));
+            Ok(())
+        })?;
+        poller.blocked_in(POLL)?;
+        Verdict::Ok(poller)
+    };
+    let reader = poller(PollFlags::POLLIN)?;
+    mq.send(b"x", 0)?;
+    reader.join()?;
+    let writer = poller(PollFlags::POLLOUT)?;
+    mq.receive(16)?;
+    writer.join()
 }
 
 /// mq_open sets close-on-exec, whether or not O_CLOEXEC asks for it.

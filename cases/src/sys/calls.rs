@@ -55,6 +55,7 @@ calls! {
     MQ_UNLINK = "mq_unlink": SYS_mq_unlink;
     MQ_NOTIFY = "mq_notify": SYS_mq_notify;
     MQ_GETSETATTR = "mq_getsetattr": SYS_mq_getsetattr;
+    KILL = "kill": SYS_kill;
     EXIT = "exit": SYS_exit;
     EXEC = "execve": SYS_execve, SYS_execveat;
     CLONE = "clone": SYS_clone;

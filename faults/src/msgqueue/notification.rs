@@ -139,19 +139,21 @@ fn unregistering_does_nothing(call: &mut Call) -> Result<Effect> {
     if call.argument(1) == 0 { call.give(0) } else { call.proceed() }
 }
 
-/// The registration outlives the descriptor that it was asked through.
+/// The registration outlives the descriptor that it was asked through, while the process has another.
 #[fault(MQ_CLOSE_3, "DESCRIPTION", on = [MQ_NOTIFY, CLOSE])]
 fn close_keeps_the_registration(call: &mut Call) -> Result<Effect> {
     if let Some(effect) = noting(call)? {
         return Ok(effect);
     }
-    let (number, event) = (call.argument(0), registered(call)?);
-    call.instead(libc::SYS_dup, [number, 0, 0, 0, 0, 0], move |call| {
-        let copy = call.result() as u64;
-        call.once_more(move |call| {
-            let again = [copy, event, 0, 0, 0, 0];
-            call.instead(libc::SYS_mq_notify, again, |call| call.give(0))
-        })
+    let (closed, event) = (call.fd(0)?, registered(call)?);
+    let same = |number: &i32| {
+        let other = call.descriptor(*number);
+        other.is_ok_and(|other| other.inode == closed.inode && other.number != closed.number)
+    };
+    let Some(other) = (3..16).find(same) else { return call.proceed() };
+    call.then(move |call| {
+        let again = [other as u64, event, 0, 0, 0, 0];
+        call.instead(libc::SYS_mq_notify, again, |call| call.give(0))
     })
 }
 

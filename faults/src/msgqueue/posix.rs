@@ -17,6 +17,8 @@ pub const FAULTS: &[Fault] = &[
     empty_message_is_lost,
     priorities_above_seven_are_one,
     priority_beyond_the_highest_is_the_highest,
+    send_waits_for_a_receiver,
+    woken_sender_loses_its_priority,
     receive_wakes_no_sender,
     send_wakes_no_receiver,
     nonblocking_flag_of_open_is_ignored,
@@ -44,6 +46,7 @@ pub const FAULTS: &[Fault] = &[
     every_queue_is_open_for_both_directions,
     open_grants_what_the_mode_allows,
     umask_is_ignored,
+    send_wakes_no_poller,
     full_queue_is_ready_to_be_written,
     empty_queue_is_ready_to_be_read,
     descriptor_stays_open_on_exec,
@@ -123,6 +126,48 @@ fn priorities_above_seven_are_one(call: &mut Call) -> Result<Effect> {
 fn priority_beyond_the_highest_is_the_highest(call: &mut Call) -> Result<Effect> {
     call.set_argument(3, call.argument(3).min(32767));
     call.proceed()
+}
+
+/// Waits until the queue is empty, looking every 20 ms.
+fn until_empty(call: &mut Call, queue: u64, attributes: u64, pause: u64) -> Result<Effect> {
+    let get = [queue, 0, attributes, 0, 0, 0];
+    call.instead(libc::SYS_mq_getsetattr, get, move |call| {
+        if call.result() != 0 || call.number_at::<i64>(attributes + 24)? == 0 {
+            return call.give(0);
+        }
+        call.instead(libc::SYS_nanosleep, [pause, 0, 0, 0, 0, 0], move |call| {
+            let slept = call.result() == 0;
+            if slept { until_empty(call, queue, attributes, pause) } else { call.give(0) }
+        })
+    })
+}
+
+/// A send returns only when the message has been received.
+#[fault(MQ_SEND_3, "DESCRIPTION", on = [MQ_SEND])]
+fn send_waits_for_a_receiver(call: &mut Call) -> Result<Effect> {
+    let (queue, told) = (call.argument(0), call.scratch(&[0; 64])?);
+    let pause: Vec<_> = [0, 20_000_000_i64].into_iter().flat_map(i64::to_ne_bytes).collect();
+    let pause = call.scratch(&pause)?;
+    call.then(move |call| {
+        if call.result() == 0 { until_empty(call, queue, told, pause) } else { call.proceed() }
+    })
+}
+
+/// A message whose sender had to sleep has the lowest priority.
+#[fault(MQ_SEND_3, "DESCRIPTION", on = [MQ_SEND])]
+fn woken_sender_loses_its_priority(call: &mut Call) -> Result<Effect> {
+    let mut arguments = call.arguments();
+    if arguments[4] != 0 {
+        return call.proceed();
+    }
+    arguments[4] = call.scratch(&[0; 16])?;
+    call.instead(libc::SYS_mq_timedsend, arguments, move |call| {
+        if call.result() != -(ETIMEDOUT as i64) {
+            return call.proceed();
+        }
+        arguments[3..5].copy_from_slice(&[0, 0]);
+        call.instead(libc::SYS_mq_timedsend, arguments, |call| call.proceed())
+    })
 }
 
 /// A sender that sleeps until there is room is never told of it.
@@ -470,6 +515,21 @@ fn always(call: &mut Call, events: i16) -> Result<Effect> {
         let ready = call.number_at::<i16>(fds + 6)? | asked;
         call.set_number_at(fds + 6, ready)?;
         call.give(1)
+    })
+}
+
+/// A message does not wake who sleeps in poll for it.
+#[fault(MQ_OVERVIEW_7, "Linux implementation of message queue descriptors", on = [POLL])]
+fn send_wakes_no_poller(call: &mut Call) -> Result<Effect> {
+    let [fds, count, timeout, ..] = call.arguments();
+    let queue = call.descriptor(call.number_at(fds)?)?;
+    // A queue is a regular file by its kind.
+    if call.number() != libc::SYS_poll || count != 1 || timeout == 0 || queue.kind != Kind::File {
+        return call.proceed();
+    }
+    call.instead(libc::SYS_poll, [fds, count, 0, 0, 0, 0], |call| match call.result() {
+        0 => call.once_more(|call| call.sleep()),
+        _ => call.proceed(),
     })
 }
 

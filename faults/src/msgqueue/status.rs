@@ -11,6 +11,7 @@ pub const FAULTS: &[Fault] = &[
     last_receiver_is_told_as_last_sender,
     send_sets_the_time_of_receiving,
     receive_sets_no_time,
+    handed_over_message_leaves_no_trace,
     use_sets_the_time_of_change,
     capacity_is_told_as_the_default,
     new_queue_obeys_the_umask,
@@ -96,6 +97,27 @@ fn send_sets_the_time_of_receiving(call: &mut Call) -> Result<Effect> {
 #[fault(MSGCTL_2, "DESCRIPTION", on = [MSGCTL])]
 fn receive_sets_no_time(call: &mut Call) -> Result<Effect> {
     told(call, &[IPC_STAT], |call, at| call.set_number_at(at + RTIME, 0_i64))
+}
+
+/// A message that is handed to a sleeping receiver leaves no time and no pid of its receipt.
+#[fault(MSGOP_2, "msgrcv()", on = [MSGRCV, MSGCTL])]
+fn handed_over_message_leaves_no_trace(call: &mut Call) -> Result<Effect> {
+    let queue = call.queue();
+    if call.number() == libc::SYS_msgrcv {
+        return call.message_telling_sleep(move |call, slept| {
+            if call.result() >= 0 {
+                *call.notes().of(queue) = slept.then_some(1);
+            }
+            call.proceed()
+        });
+    }
+    if !call.notes().has(queue) {
+        return call.proceed();
+    }
+    told(call, &[IPC_STAT], |call, at| {
+        call.set_number_at(at + RTIME, 0_i64)?;
+        call.set_number_at(at + LRPID, 0_i32)
+    })
 }
 
 /// A send or a receive sets msg_ctime too.

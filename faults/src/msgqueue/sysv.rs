@@ -1,19 +1,25 @@
 //! Wrong System V queues: messages lost, doubled, cut or taken for others,
 //! wake-ups that never come.
 
-use libc::{IPC_CREAT, IPC_NOWAIT, IPC_RMID, IPC_SET, MSG_COPY, MSG_EXCEPT, MSG_NOERROR, c_long};
+use libc::{
+    IPC_CREAT, IPC_NOWAIT, IPC_RMID, IPC_SET, IPC_STAT, MSG_COPY, MSG_EXCEPT, MSG_NOERROR, c_long,
+};
 
 use super::view::TYPE;
 use crate::prelude::*;
 
 /// The faults of this module.
 pub const FAULTS: &[Fault] = &[
+    send_waits_for_a_receiver,
     byte_behind_the_first_page_is_lost,
     long_body_is_taken_when_it_is_received,
     receive_goes_on_into_the_next_message,
     woken_receiver_leaves_its_message,
     message_of_a_type_stays,
     sleeping_receiver_takes_any_type,
+    sleeping_receiver_of_low_types_takes_any,
+    sleeping_receiver_forgets_except,
+    sleeping_receiver_cuts_what_is_too_long,
     negative_type_takes_the_highest_first,
     most_negative_type_matches_nothing,
     except_is_ignored,
@@ -24,6 +30,7 @@ pub const FAULTS: &[Fault] = &[
     truncated_message_stays,
     receive_wakes_no_sender,
     second_message_wakes_no_receiver,
+    raised_capacity_wakes_no_sender,
     nowait_is_ignored,
     empty_messages_take_no_room,
     too_long_a_body_is_cut,
@@ -68,6 +75,30 @@ fn long_body_is_taken_when_it_is_received(call: &mut Call) -> Result<Effect> {
             call.set_memory(message + TYPE, &body)?;
         }
         call.proceed()
+    })
+}
+
+/// Waits until the queue is empty, looking every 20 ms.
+fn until_empty(call: &mut Call, queue: u64, status: u64, pause: u64) -> Result<Effect> {
+    let stat = [queue, IPC_STAT as u64, status, 0, 0, 0];
+    call.instead(libc::SYS_msgctl, stat, move |call| {
+        if call.result() != 0 || call.number_at::<u64>(status + 80)? == 0 {
+            return call.give(0);
+        }
+        call.instead(libc::SYS_nanosleep, [pause, 0, 0, 0, 0, 0], move |call| {
+            if call.result() == 0 { until_empty(call, queue, status, pause) } else { call.give(0) }
+        })
+    })
+}
+
+/// A send returns only when the message has been received.
+#[fault(MSGOP_2, "msgsnd()", on = [MSGSND])]
+fn send_waits_for_a_receiver(call: &mut Call) -> Result<Effect> {
+    let (queue, status) = (call.queue(), call.scratch(&[0; 128])?);
+    let pause: Vec<_> = [0, 20_000_000_i64].into_iter().flat_map(i64::to_ne_bytes).collect();
+    let pause = call.scratch(&pause)?;
+    call.then(move |call| {
+        if call.result() == 0 { until_empty(call, queue, status, pause) } else { call.proceed() }
     })
 }
 
@@ -117,21 +148,56 @@ fn message_of_a_type_stays(call: &mut Call) -> Result<Effect> {
     call.then(|call| if call.result() < 0 { call.proceed() } else { put_back(call, call.result()) })
 }
 
-/// A receiver that sleeps for a type takes the first message that comes.
-#[fault(MSGOP_2, "msgrcv()", on = [MSGRCV])]
-fn sleeping_receiver_takes_any_type(call: &mut Call) -> Result<Effect> {
+/// A msgrcv happens; where it would sleep, it sleeps with this type and these flags.
+fn sleeping_for(call: &mut Call, kind: c_long, flags: i32) -> Result<Effect> {
+    let [queue, buffer, size, ..] = call.arguments();
     let mut arguments = call.arguments();
-    if call.has_flag(IPC_NOWAIT) {
-        return call.proceed();
-    }
     arguments[4] |= IPC_NOWAIT as u64;
-    call.instead(libc::SYS_msgrcv, arguments, |call| {
+    call.instead(libc::SYS_msgrcv, arguments, move |call| {
         if call.result() != -(ENOMSG as i64) {
             return call.proceed();
         }
-        let [queue, buffer, size, ..] = call.arguments();
-        call.instead(libc::SYS_msgrcv, [queue, buffer, size, 0, 0, 0], |call| call.proceed())
+        let sleep = [queue, buffer, size, kind as u64, flags as u64, 0];
+        call.instead(libc::SYS_msgrcv, sleep, |call| call.proceed())
     })
+}
+
+/// The type and the flags of a msgrcv that may sleep.
+fn wanted(call: &Call) -> Result<(c_long, i32)> {
+    let (kind, flags) = (call.argument(3) as c_long, call.argument(4) as i32);
+    if flags & (IPC_NOWAIT | MSG_COPY) == 0 { Ok((kind, flags)) } else { Err(EINVAL) }
+}
+
+/// A receiver that sleeps for a type takes the first message that comes.
+#[fault(MSGOP_2, "msgrcv()", on = [MSGRCV])]
+fn sleeping_receiver_takes_any_type(call: &mut Call) -> Result<Effect> {
+    let (kind, flags) = wanted(call)?;
+    if kind > 0 && flags & MSG_EXCEPT == 0 { sleeping_for(call, 0, flags) } else { call.proceed() }
+}
+
+/// A receiver that sleeps for a low type takes the first message that comes.
+#[fault(MSGOP_2, "msgrcv()", on = [MSGRCV])]
+fn sleeping_receiver_of_low_types_takes_any(call: &mut Call) -> Result<Effect> {
+    let (kind, flags) = wanted(call)?;
+    if kind < 0 { sleeping_for(call, 0, flags) } else { call.proceed() }
+}
+
+/// A receiver that sleeps for all types but one takes that one.
+#[fault(MSGOP_2, "msgrcv()", on = [MSGRCV])]
+fn sleeping_receiver_forgets_except(call: &mut Call) -> Result<Effect> {
+    let (kind, flags) = wanted(call)?;
+    if flags & MSG_EXCEPT != 0 {
+        sleeping_for(call, kind, flags & !MSG_EXCEPT)
+    } else {
+        call.proceed()
+    }
+}
+
+/// A message that comes to a sleeping receiver and is too long for it is cut, and the rest is lost.
+#[fault(MSGOP_2, "msgrcv()", on = [MSGRCV])]
+fn sleeping_receiver_cuts_what_is_too_long(call: &mut Call) -> Result<Effect> {
+    let (kind, flags) = wanted(call)?;
+    sleeping_for(call, kind, flags | MSG_NOERROR)
 }
 
 /// Tries the types from `kind` down to 1.
@@ -241,6 +307,21 @@ fn second_message_wakes_no_receiver(call: &mut Call) -> Result<Effect> {
     call.message_telling_sleep(move |call, slept| {
         let second = slept && call.result() >= 0 && call.notes().count(queue) > 0;
         if second { call.sleep() } else { call.proceed() }
+    })
+}
+
+/// A sender that sleeps is not told when IPC_SET makes room for it.
+#[fault(MSGOP_2, "msgsnd()", on = [MSGSND, MSGRCV, MSGCTL])]
+fn raised_capacity_wakes_no_sender(call: &mut Call) -> Result<Effect> {
+    let queue = call.queue();
+    if call.number() != libc::SYS_msgsnd {
+        let raised = call.number() == libc::SYS_msgctl && call.command() == IPC_SET;
+        *call.notes().of(queue) = raised.then_some(1);
+        return call.proceed();
+    }
+    call.message_telling_sleep(move |call, slept| {
+        let raised = call.notes().has(queue);
+        if slept && raised && call.result() == 0 { call.sleep() } else { call.proceed() }
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a fault sees of calls on message queues.
 
-use libc::IPC_NOWAIT;
+use libc::{IPC_NOWAIT, MSG_COPY};
 
 use crate::prelude::*;
 
@@ -18,9 +18,9 @@ impl Call {
         if self.number() == libc::SYS_msgsnd { 3 } else { 4 }
     }
 
-    /// Whether a msgsnd or a msgrcv has this flag.
-    pub(crate) fn has_flag(&self, flag: i32) -> bool {
-        self.argument(self.flags_at()) as i32 & flag != 0
+    /// Whether a msgsnd or a msgrcv has one of these flags.
+    pub(crate) fn has_flag(&self, flags: i32) -> bool {
+        self.argument(self.flags_at()) as i32 & flags != 0
     }
 
     /// A msgsnd or a msgrcv without these flags.
@@ -36,7 +36,7 @@ impl Call {
         look: impl FnOnce(&mut Self, bool) -> Result<Effect> + 'static,
     ) -> Result<Effect> {
         let (mut arguments, at) = (self.arguments(), self.flags_at());
-        if self.has_flag(IPC_NOWAIT) {
+        if self.has_flag(IPC_NOWAIT | MSG_COPY) {
             return self.then(|call| look(call, false));
         }
         arguments[at] |= IPC_NOWAIT as u64;

@@ -15,6 +15,8 @@ pub const FAULTS: &[Fault] = &[
     mode_of_a_new_set_obeys_the_umask,
     getpid_tells_of_the_first_semaphore,
     failed_operation_leaves_its_pid,
+    failed_operation_sets_the_time,
+    wait_for_zero_is_no_operation,
     semop_sets_the_time_of_change,
     time_of_change_is_that_of_creation,
     ipc_info_confuses_sets_and_semaphores,
@@ -104,6 +106,56 @@ fn stat(
             look(call, address)?;
         }
         call.proceed()
+    })
+}
+
+/// An operation that could not be done sets sem_otime.
+#[fault(SEMOP_2, "DESCRIPTION", on = [SEMOP, SEMCTL])]
+fn failed_operation_sets_the_time(call: &mut Call) -> Result<Effect> {
+    let set = call.set();
+    if call.is_semop() {
+        return call.then(move |call| {
+            if call.result() == -(EAGAIN as i64) {
+                call.notes().count(set);
+            }
+            call.proceed()
+        });
+    }
+    stat(call, move |call, at| {
+        let changed = call.number_at::<i64>(at + CTIME)?;
+        let failed = call.notes().has(set);
+        if failed { call.set_number_at(at + OTIME, changed) } else { Ok(()) }
+    })
+}
+
+/// A wait for zero that goes through leaves no pid.
+#[fault(SEMOP_2, "DESCRIPTION", on = [SEMOP, SEMCTL])]
+fn wait_for_zero_is_no_operation(call: &mut Call) -> Result<Effect> {
+    let set = call.set();
+    if !call.is_semop() {
+        let key = 1 << 48 | key(set, call.argument(1) as u16);
+        let asked = call.command() == GETPID;
+        return call.then(move |call| {
+            let [who, before] = call.notes().list(key)[..] else { return call.proceed() };
+            if asked && call.result() == who { call.give(before) } else { call.proceed() }
+        });
+    }
+    let ops = call.ops()?;
+    let me = i64::from(call.process().as_raw());
+    for op in &ops {
+        call.notes().list(1 << 48 | key(set, op.number)).clear();
+    }
+    let &[ipcspec_cases::sys::sem::Op { number, change: 0, .. }] = &ops[..] else {
+        return call.proceed();
+    };
+    call.semctl(number, GETPID, 0, move |call| {
+        let before = call.result();
+        call.once_more(move |call| {
+            if call.result() == 0 {
+                *call.notes().list(1 << 48 | key(set, number)) = vec![me, before];
+            }
+            call.proceed()
+        })
     })
 }
 

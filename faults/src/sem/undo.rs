@@ -26,6 +26,9 @@ pub const FAULTS: &[Fault] = &[
     undo_is_never_shared,
     unshare_applies_no_undo,
     operation_beyond_the_limit_of_undo_goes_without,
+    undo_covers_the_first_set,
+    removed_set_ends_the_undo_of_the_others,
+    killed_process_undoes_nothing,
 ];
 
 /// One undoable operation, as a number.
@@ -324,4 +327,77 @@ fn operation_beyond_the_limit_of_undo_goes_without(call: &mut Call) -> Result<Ef
         }
         call.semop(&ops, |call| call.proceed())
     })
+}
+
+/// What a process has to undo is kept for one set, the first.
+#[fault(SEMOP_2, "NOTES", on = [SEMOP])]
+fn undo_covers_the_first_set(call: &mut Call) -> Result<Effect> {
+    let (mut ops, set) = (call.ops()?, call.set() as i64);
+    if ops.iter().all(|op| op.flags & SEM_UNDO == 0) {
+        return call.proceed();
+    }
+    let me = call.process().as_raw() as u64;
+    let first = *call.notes().of(me).get_or_insert(set);
+    if first != set {
+        for op in &mut ops {
+            op.flags &= !SEM_UNDO;
+        }
+        call.set_ops(&ops)?;
+    }
+    call.proceed()
+}
+
+/// Calls that leave the values as they are and forget what `process` has to undo there, but not
+/// in `except`; then the call that is under way.
+fn forgetting_first(call: &mut Call, process: u64, except: &[i64]) -> Result<Effect> {
+    let done = call.notes().list(process).clone();
+    let place = |it: i64| [it >> 32, it >> 16 & 0xffff];
+    let kept = done.into_iter().map(place).filter(|[set, _]| !except.contains(set)).collect();
+    forgetting(call, kept)
+}
+
+fn forgetting(call: &mut Call, mut places: Vec<[i64; 2]>) -> Result<Effect> {
+    let Some([set, number]) = places.pop() else { return call.once_more(|call| call.proceed()) };
+    let [set, number] = [set as u64, number as u64];
+    call.instead(libc::SYS_semctl, [set, number, GETVAL as u64, 0, 0, 0], move |call| {
+        let value = call.result() as u64;
+        call.instead(libc::SYS_semctl, [set, number, SETVAL as u64, value, 0, 0], |call| {
+            forgetting(call, places)
+        })
+    })
+}
+
+/// When one of the sets that a process has to undo at was removed, nothing is undone at the others.
+#[fault(SEMOP_2, "NOTES", on = [SEMOP, SEMCTL, EXIT_GROUP])]
+fn removed_set_ends_the_undo_of_the_others(call: &mut Call) -> Result<Effect> {
+    const REMOVED: u64 = u64::MAX;
+    if call.is_semop() {
+        return noting_undo(call);
+    }
+    if call.number() == libc::SYS_semctl {
+        if call.command() == libc::IPC_RMID {
+            let set = call.set() as i64;
+            call.notes().list(REMOVED).push(set);
+        }
+        return call.proceed();
+    }
+    let me = call.process().as_raw() as u64;
+    let removed = call.notes().list(REMOVED).clone();
+    let done = call.notes().list(me).clone();
+    if done.iter().any(|it| removed.contains(&(it >> 32))) {
+        return forgetting_first(call, me, &removed);
+    }
+    call.proceed()
+}
+
+/// A process that is killed undoes nothing.
+#[fault(SEMOP_2, "NOTES", on = [SEMOP, KILL])]
+fn killed_process_undoes_nothing(call: &mut Call) -> Result<Effect> {
+    if call.is_semop() {
+        return noting_undo(call);
+    }
+    if call.argument(1) != libc::SIGKILL as u64 {
+        return call.proceed();
+    }
+    forgetting_first(call, call.argument(0), &[])
 }
