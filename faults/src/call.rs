@@ -5,7 +5,7 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
 use std::fs;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 
@@ -246,7 +246,6 @@ impl Call {
             let process =
                 Errno::result(libc::syscall(libc::SYS_pidfd_open, self.process().as_raw(), 0))?;
             let process = OwnedFd::from_raw_fd(process as c_int);
-            use std::os::fd::AsRawFd;
             let copy = libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0);
             Ok(OwnedFd::from_raw_fd(Errno::result(copy)? as c_int))
         }

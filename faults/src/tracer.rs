@@ -201,11 +201,9 @@ impl Tracer {
                 self.threads.insert(pid, Doing::Inside(call, then));
                 return go_to_call(pid, 0);
             }
-            Some(Doing::Interrupted(call, then)) => {
-                if Call::entered(pid, self.notes.clone())?.number() == RESTART {
-                    self.threads.insert(pid, Doing::Calling(call, then));
-                    return go_to_call(pid, 0);
-                }
+            Some(Doing::Interrupted(call, then)) if registers(pid)?.orig_rax == RESTART as u64 => {
+                self.threads.insert(pid, Doing::Calling(call, then));
+                return go_to_call(pid, 0);
             }
             _ => {}
         }
@@ -419,9 +417,10 @@ pub fn exec(fault: &'static Fault, command: &[CString]) -> Result<u8> {
                 unsafe { libc::signal(signal, libc::SIG_IGN) };
             }
             let status = Tracer::new(fault, child).run().unwrap_or_default();
-            Ok(match libc::WIFSIGNALED(status) {
-                true => 128 + libc::WTERMSIG(status) as u8,
-                false => libc::WEXITSTATUS(status) as u8,
+            Ok(if libc::WIFSIGNALED(status) {
+                128 + libc::WTERMSIG(status) as u8
+            } else {
+                libc::WEXITSTATUS(status) as u8
             })
         }
     }
