@@ -744,16 +744,18 @@ fn describe(tasks: &[(Pid, Doing)]) -> String {
 /// A case that was not over at its deadline.
 struct Overdue {
     told: String,
-    /// Every process sleeps in a system call: nobody but the kernel is left
-    /// who could wake one.
+    /// Every process that has not ended sleeps in a system call: nobody but
+    /// the kernel is left who could wake one.
     asleep: bool,
 }
 
 impl Overdue {
     fn seen(attendant: Option<Pid>) -> Self {
         let tasks = tasks(attendant);
-        let asleep = |(_, doing): &(Pid, Doing)| matches!(doing, Doing::Call(_));
-        Self { told: describe(&tasks), asleep: !tasks.is_empty() && tasks.iter().all(asleep) }
+        let mut left = tasks.iter().filter(|(_, doing)| *doing != Doing::Gone).peekable();
+        let some = left.peek().is_some();
+        let asleep = some && left.all(|(_, doing)| matches!(doing, Doing::Call(_)));
+        Self { told: describe(&tasks), asleep }
     }
 }
 

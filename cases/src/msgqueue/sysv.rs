@@ -350,7 +350,7 @@ fn more_room_lets_a_sleeping_sender_go_on() -> Verdict {
     queue.send(1, b"x", 0)?;
     let sender = Child::spawn(|| Ok(queue.send(1, b"y", 0)?))?;
     sender.blocked_in(MSGSND)?;
-    queue.set_qbytes(2)?;
+    check!(queue.set_qbytes(2) == Ok(()));
     sender.join()?;
     check!(queue.stat()?.qnum == 2);
     Ok(())
