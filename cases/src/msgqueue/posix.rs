@@ -32,7 +32,9 @@ pub const CASES: &[Case] = &[
     priority_beyond_the_highest_is_refused,
     full_queue_holds_the_sender_until_a_receive,
     receiver_sleeps_until_a_message_comes,
+    each_message_goes_to_one_receiver,
     nonblocking_queue_refuses_to_wait,
+    nonblocking_flag_can_be_set_and_cleared,
     flags_are_shared_after_fork,
     only_the_nonblocking_flag_can_be_set,
     body_beyond_msgsize_is_refused,
@@ -187,6 +189,24 @@ fn receiver_sleeps_until_a_message_comes() -> Verdict {
     receiver.join()
 }
 
+/// Of several receivers that wait, each message reaches exactly one.
+#[case(MQ_RECEIVE_3, "DESCRIPTION", settles = ["A12"], needs = [TRANSFER])]
+fn each_message_goes_to_one_receiver() -> Verdict {
+    let (mq, _) = Mq::create(SMALL)?;
+    let sum = Counter::new()?;
+    let receivers = Children::spawn(3, |_| {
+        sum.add(mq.receive(16)?.body.iter().map(|byte| u64::from(*byte)).sum());
+        Ok(())
+    })?;
+    receivers.blocked_in(MQ_RECEIVE)?;
+    for body in [1, 10, 100] {
+        mq.send(&[body], 0)?;
+    }
+    receivers.join()?;
+    check!(sum.get() == 111);
+    Ok(())
+}
+
 /// With O_NONBLOCK a send to a full queue and a receive from an empty one fail with EAGAIN.
 #[case(MQ_OPEN_3, "DESCRIPTION", settles = ["A16", "mq_open.3 O_NONBLOCK", "mq_send.3 EAGAIN", "mq_receive.3 EAGAIN"], needs = [TRANSFER])]
 fn nonblocking_queue_refuses_to_wait() -> Verdict {
@@ -200,6 +220,22 @@ fn nonblocking_queue_refuses_to_wait() -> Verdict {
         check!(mq.receive(16) == Err(EAGAIN));
         Ok(())
     })?;
+    user.join()
+}
+
+/// O_NONBLOCK that mq_setattr sets keeps a receive from waiting, until it is cleared.
+#[case(MQ_GETATTR_3, "DESCRIPTION", needs = [TRANSFER, ATTRIBUTES])]
+fn nonblocking_flag_can_be_set_and_cleared() -> Verdict {
+    let (mq, name) = Mq::create(SMALL)?;
+    let user = Child::spawn(|| {
+        mq.set_attr(Attr { flags: c_long::from(O_NONBLOCK), ..SMALL })?;
+        check!(mq.receive(16) == Err(EAGAIN));
+        mq.set_attr(SMALL)?;
+        check!(mq.receive(16) == Ok(Letter::new(b"waited for", 0)));
+        Ok(())
+    })?;
+    user.blocked_in(MQ_RECEIVE)?;
+    Mq::open(&name, O_WRONLY)?.send(b"waited for", 0)?;
     user.join()
 }
 

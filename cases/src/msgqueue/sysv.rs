@@ -27,6 +27,7 @@ pub const CASES: &[Case] = &[
     most_negative_type_takes_any_message,
     except_takes_the_first_of_another_type,
     sleeping_receiver_ignores_other_types,
+    message_reaches_its_receiver_past_an_older_one,
     copy_leaves_the_message_in_the_queue,
     too_small_a_buffer_leaves_the_message,
     too_long_a_message_ends_the_sleep_and_stays,
@@ -34,6 +35,7 @@ pub const CASES: &[Case] = &[
     full_queue_holds_the_sender_until_a_receive,
     nowait_keeps_a_call_from_sleeping,
     sender_sleeps_until_all_of_its_message_fits,
+    room_for_two_wakes_both_senders,
     more_room_lets_a_sleeping_sender_go_on,
     empty_messages_fill_a_queue_by_number,
     body_beyond_msgmax_is_refused,
@@ -245,6 +247,24 @@ fn sleeping_receiver_ignores_other_types() -> Verdict {
     Ok(())
 }
 
+/// A message goes to the receiver that sleeps for its type, past one that has slept longer for another.
+#[case(MSGOP_2, "msgrcv()", settles = ["A11"])]
+fn message_reaches_its_receiver_past_an_older_one() -> Verdict {
+    let queue = Queue::private()?;
+    let receiver = |kind| -> Verdict<Child> {
+        let receiver =
+            Child::spawn(|| holds!(queue.receive(16, kind, 0) == Ok(Message::new(kind, b"mine"))))?;
+        receiver.blocked_in(MSGRCV)?;
+        Ok(receiver)
+    };
+    let (older, younger) = (receiver(2)?, receiver(1)?);
+    queue.send(1, b"mine", 0)?;
+    younger.join()?;
+    older.blocked_in(MSGRCV)?;
+    queue.send(2, b"mine", 0)?;
+    older.join()
+}
+
 /// MSG_COPY fetches the message at a place, counted from 0, and leaves it in the queue.
 #[case(MSGOP_2, "msgrcv()", settles = ["A12", "msgop.2 MSG_COPY", "msgop.2 ENOMSG 2"], needs = [COPIES])]
 fn copy_leaves_the_message_in_the_queue() -> Verdict {
@@ -340,6 +360,19 @@ fn sender_sleeps_until_all_of_its_message_fits() -> Verdict {
     queue.receive(8, 2, IPC_NOWAIT)?;
     sender.join()?;
     check!(queue.receive(8, 3, IPC_NOWAIT) == Ok(Message::new(3, b"abcd")));
+    Ok(())
+}
+
+/// One receive wakes every sleeping sender for whose message it makes room.
+#[case(MSGOP_2, "msgsnd()", settles = ["A16"])]
+fn room_for_two_wakes_both_senders() -> Verdict {
+    let queue = Queue::with_qbytes(8)?;
+    queue.send(1, b"all of 8", 0)?;
+    let senders = Children::spawn(2, |_| Ok(queue.send(1, b"half", 0)?))?;
+    senders.blocked_in(MSGSND)?;
+    queue.receive(8, 0, IPC_NOWAIT)?;
+    senders.join()?;
+    check!(queue.stat()?.qnum == 2);
     Ok(())
 }
 
@@ -720,6 +753,10 @@ fn info_tells_the_total_use() -> Verdict {
 /// The highest index that IPC_INFO gives leads MSG_STAT to the queue, its identifier and its status.
 #[case(MSGCTL_2, "RETURN VALUE", settles = ["msgctl.2 MSG_STAT"], needs = [Need::Own(Namespaces::IPC)])]
 fn index_leads_to_the_queue() -> Verdict {
+    // Until an index is used again, Linux gives identifiers that are indexes.
+    for _ in 0..100 {
+        Queue::private()?.remove()?;
+    }
     let queues = [Queue::private()?, Queue::private()?];
     queues[1].send(1, b"abc", 0)?;
     let index = Queue::info(IPC_INFO)?.highest_index;

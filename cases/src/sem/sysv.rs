@@ -52,6 +52,7 @@ pub const CASES: &[Case] = &[
     getpid_names_the_sleeper_that_was_woken,
     wait_for_zero_counts_as_an_operation,
     sleepers_are_counted_until_they_leave,
+    sleeper_counts_at_the_semaphore_that_lacks,
     semop_and_semctl_set_their_own_times,
     limits_are_those_of_proc,
     sem_info_counts_sets_and_semaphores,
@@ -630,6 +631,16 @@ fn sleepers_are_counted_until_they_leave() -> Verdict {
     check!((sem.wanting_more(0), sem.wanting_zero(0)) == (Ok(0), Ok(0)));
     needy.join()?;
     patient.join()
+}
+
+/// Who sleeps for a list counts at the semaphore that lacks units, not at the one that has them.
+#[case(SEMOP_2, "DESCRIPTION", settles = ["semctl.2/DESCRIPTION GETNCNT 1"])]
+fn sleeper_counts_at_the_semaphore_that_lacks() -> Verdict {
+    let sem = Sem::private(&[1, 0])?;
+    let waiter = sleeper(sem, &[Op::new(0, -1), Op::new(1, -1)])?;
+    check!((sem.wanting_more(0), sem.wanting_more(1)) == (Ok(0), Ok(1)));
+    sem.op(&[Op::new(1, 1)])?;
+    waiter.join()
 }
 
 /// A semop that is done sets sem_otime alone, one that fails sets nothing; SETVAL, SETALL and IPC_SET set sem_ctime alone.

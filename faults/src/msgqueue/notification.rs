@@ -15,6 +15,7 @@ pub const FAULTS: &[Fault] = &[
     two_processes_may_be_registered,
     unregistering_does_nothing,
     close_keeps_the_registration,
+    exit_keeps_the_registration,
     notification_names_its_receiver,
     notification_loses_its_value,
     anything_can_be_registered,
@@ -154,6 +155,28 @@ fn close_keeps_the_registration(call: &mut Call) -> Result<Effect> {
     call.then(move |call| {
         let again = [other as u64, event, 0, 0, 0, 0];
         call.instead(libc::SYS_mq_notify, again, |call| call.give(0))
+    })
+}
+
+/// A process that exits stays registered.
+#[fault(MQ_NOTIFY_3, "DESCRIPTION", on = [MQ_NOTIFY])]
+fn exit_keeps_the_registration(call: &mut Call) -> Result<Effect> {
+    let [number, event, ..] = call.arguments();
+    let (queue, me) = (call.fd(0)?.inode, i64::from(call.process().as_raw()));
+    call.then(move |call| {
+        let before = *call.notes().of(queue);
+        if call.result() != 0 {
+            return call.proceed();
+        }
+        if event == 0 {
+            *call.notes().of(queue) = None;
+            return call.proceed();
+        }
+        if before.is_none_or(|before| before == me) {
+            *call.notes().of(queue) = Some(me);
+            return call.proceed();
+        }
+        call.instead(libc::SYS_mq_notify, [number, 0, 0, 0, 0, 0], |call| call.fail(EBUSY))
     })
 }
 

@@ -21,6 +21,8 @@ pub const FAULTS: &[Fault] = &[
     woken_sender_loses_its_priority,
     receive_wakes_no_sender,
     send_wakes_no_receiver,
+    second_send_wakes_no_receiver,
+    nonblocking_flag_of_setattr_is_told_alone,
     nonblocking_flag_of_open_is_ignored,
     nonblocking_flag_belongs_to_the_queue,
     setattr_tells_what_is_new,
@@ -188,6 +190,32 @@ fn send_wakes_no_receiver(call: &mut Call) -> Result<Effect> {
             if slept && call.result() >= 0 { call.sleep() } else { call.proceed() }
         },
     )
+}
+
+/// The first message to come wakes the receiver that sleeps for it; the second wakes nobody.
+#[fault(MQ_RECEIVE_3, "DESCRIPTION", on = [MQ_RECEIVE])]
+fn second_send_wakes_no_receiver(call: &mut Call) -> Result<Effect> {
+    let queue = call.fd(0)?.inode;
+    call.mq_telling_sleep(move |call, slept| {
+        let second = slept && call.result() >= 0 && call.notes().count(queue) > 0;
+        if second { call.sleep() } else { call.proceed() }
+    })
+}
+
+/// O_NONBLOCK that mq_setattr sets is told by mq_getattr, and does nothing.
+#[fault(MQ_GETATTR_3, "DESCRIPTION", on = [MQ_GETSETATTR, MQ_SEND, MQ_RECEIVE])]
+fn nonblocking_flag_of_setattr_is_told_alone(call: &mut Call) -> Result<Effect> {
+    let queue = call.fd(0)?.inode;
+    if call.number() == libc::SYS_mq_getsetattr {
+        if call.argument(1) != 0 {
+            call.notes().count(queue);
+        }
+        return call.proceed();
+    }
+    call.then(move |call| {
+        let set = call.notes().has(queue);
+        if set && call.result() == -(EAGAIN as i64) { call.sleep() } else { call.proceed() }
+    })
 }
 
 /// O_NONBLOCK of mq_open is ignored.

@@ -21,6 +21,7 @@ pub const FAULTS: &[Fault] = &[
     msg_info_tells_the_limits,
     msg_info_counts_removed_queues,
     highest_index_is_told_as_a_number_of_queues,
+    msg_stat_gives_the_index,
     msg_stat_any_asks_for_permission,
     removal_needs_no_permission,
     msgctl_refuses_nothing,
@@ -219,6 +220,17 @@ fn highest_index_is_told_as_a_number_of_queues(call: &mut Call) -> Result<Effect
         highest if asked && highest >= 0 => call.give(highest + 1),
         _ => call.proceed(),
     })
+}
+
+/// MSG_STAT gives the index that it was asked about, not the identifier.
+#[fault(MSGCTL_2, "RETURN VALUE", on = [MSGCTL])]
+fn msg_stat_gives_the_index(call: &mut Call) -> Result<Effect> {
+    let (index, asked) = (call.argument(0) as i64, call.command() == MSG_STAT);
+    call.then(
+        move |call| {
+            if asked && call.result() >= 0 { call.give(index) } else { call.proceed() }
+        },
+    )
 }
 
 /// MSG_STAT_ANY needs read permission, as MSG_STAT does.

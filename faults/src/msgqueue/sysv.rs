@@ -31,6 +31,8 @@ pub const FAULTS: &[Fault] = &[
     receive_wakes_no_sender,
     second_message_wakes_no_receiver,
     raised_capacity_wakes_no_sender,
+    receive_wakes_one_sender,
+    message_passes_no_sleeper,
     nowait_is_ignored,
     empty_messages_take_no_room,
     too_long_a_body_is_cut,
@@ -322,6 +324,41 @@ fn raised_capacity_wakes_no_sender(call: &mut Call) -> Result<Effect> {
     call.message_telling_sleep(move |call, slept| {
         let raised = call.notes().has(queue);
         if slept && raised && call.result() == 0 { call.sleep() } else { call.proceed() }
+    })
+}
+
+/// A receive wakes one sender, also where it makes room for two.
+#[fault(MSGOP_2, "msgsnd()", on = [MSGSND, MSGRCV])]
+fn receive_wakes_one_sender(call: &mut Call) -> Result<Effect> {
+    let queue = call.queue();
+    if call.number() == libc::SYS_msgrcv {
+        *call.notes().of(queue) = Some(0);
+        return call.proceed();
+    }
+    call.message_telling_sleep(move |call, slept| {
+        let second = slept && call.result() == 0 && call.notes().count(queue) > 0;
+        if second { call.sleep() } else { call.proceed() }
+    })
+}
+
+/// A message does not reach who sleeps for its type while an older sleeper wants another.
+#[fault(MSGOP_2, "msgrcv()", on = [MSGRCV])]
+fn message_passes_no_sleeper(call: &mut Call) -> Result<Effect> {
+    let queue = call.queue();
+    let (_, flags) = wanted(call)?;
+    let mut arguments = call.arguments();
+    arguments[4] = (flags | IPC_NOWAIT) as u64;
+    call.instead(libc::SYS_msgrcv, arguments, move |call| {
+        if call.result() != -(ENOMSG as i64) {
+            return call.proceed();
+        }
+        let me = i64::from(call.thread().as_raw());
+        call.notes().list(queue).push(me);
+        call.once_more(move |call| {
+            let oldest = call.notes().list(queue).first() == Some(&me);
+            call.notes().list(queue).retain(|it| *it != me);
+            if call.result() >= 0 && !oldest { call.sleep() } else { call.proceed() }
+        })
     })
 }
 

@@ -15,6 +15,7 @@ pub const FAULTS: &[Fault] = &[
     mode_of_a_new_set_obeys_the_umask,
     getpid_tells_of_the_first_semaphore,
     failed_operation_leaves_its_pid,
+    setall_leaves_no_pid,
     failed_operation_sets_the_time,
     wait_for_zero_is_no_operation,
     semop_sets_the_time_of_change,
@@ -107,6 +108,22 @@ fn stat(
         }
         call.proceed()
     })
+}
+
+/// SETALL leaves the pids of a new set at 0, as kernels before 4.6 did.
+#[fault(SEMCTL_2, "The sempid value", on = [SEMCTL, SEMOP])]
+fn setall_leaves_no_pid(call: &mut Call) -> Result<Effect> {
+    let (set, number) = (call.set(), call.argument(1) as u16);
+    if call.is_semop() {
+        for op in call.ops()? {
+            call.notes().count(key(set, op.number));
+        }
+    } else if call.command() == SETVAL {
+        call.notes().count(key(set, number));
+    } else if call.command() == GETPID && !call.notes().has(key(set, number)) {
+        return call.then(|call| if call.result() > 0 { call.give(0) } else { call.proceed() });
+    }
+    call.proceed()
 }
 
 /// An operation that could not be done sets sem_otime.

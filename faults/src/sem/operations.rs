@@ -2,7 +2,7 @@
 //! that do not hold.
 
 use ipcspec_cases::sys::sem::Op;
-use libc::{GETNCNT, GETVAL, IPC_NOWAIT, SETVAL};
+use libc::{GETALL, GETNCNT, GETVAL, IPC_NOWAIT, IPC_STAT, SETVAL};
 
 use crate::prelude::*;
 
@@ -14,6 +14,7 @@ pub const FAULTS: &[Fault] = &[
     p_takes_what_there_is_and_sleeps_for_the_rest,
     list_goes_one_operation_at_a_time,
     overflow_leaves_the_operations_before_it_done,
+    getall_reads_one_after_the_other,
     list_goes_from_its_end,
     nowait_counts_for_the_whole_list,
     nowait_of_a_wait_for_zero_is_ignored,
@@ -101,6 +102,31 @@ fn overflow_leaves_the_operations_before_it_done(call: &mut Call) -> Result<Effe
         }
         let ops: Vec<_> = ops.into_iter().map(Op::nowait).collect();
         call.semop(&ops, |call| call.fail(ERANGE))
+    })
+}
+
+/// Reads the values of a set into an array, from this one on.
+fn read_all_values(call: &mut Call, number: u64, count: u64) -> Result<Effect> {
+    let array = call.argument(3);
+    call.semctl(number as u16, GETVAL, 0, move |call| {
+        if call.result() < 0 {
+            return call.proceed();
+        }
+        call.set_number_at(array + 2 * number, call.result() as u16)?;
+        if number + 1 < count { read_all_values(call, number + 1, count) } else { call.give(0) }
+    })
+}
+
+/// GETALL reads one value after the other, and operations come in between.
+#[fault(SEMOP_2, "DESCRIPTION", on = [SEMCTL])]
+fn getall_reads_one_after_the_other(call: &mut Call) -> Result<Effect> {
+    if call.command() != GETALL || call.argument(3) == 0 {
+        return call.proceed();
+    }
+    let status = call.scratch(&[0; 104])?;
+    call.semctl(0, IPC_STAT, status, move |call| {
+        let count = call.number_at::<u64>(status + 80)?;
+        if call.result() < 0 { call.proceed() } else { read_all_values(call, 0, count) }
     })
 }
 

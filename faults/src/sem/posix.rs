@@ -11,7 +11,7 @@ use crate::prelude::*;
 /// The faults of this module.
 pub const FAULTS: &[Fault] = &[
     post_wakes_nobody,
-    post_wakes_every_second_time,
+    first_post_alone_wakes,
     changed_value_sends_the_waiter_to_sleep,
     handler_never_ends_a_wait,
     handler_always_ends_a_wait,
@@ -49,10 +49,10 @@ fn post_wakes_nobody(call: &mut Call) -> Result<Effect> {
     if posts(call) { call.give(0) } else { call.proceed() }
 }
 
-/// Every second post wakes nobody.
+/// Of all posts of a semaphore the first alone wakes.
 #[fault(SEM_POST_3, "DESCRIPTION", on = [FUTEX])]
-fn post_wakes_every_second_time(call: &mut Call) -> Result<Effect> {
-    let lost = posts(call) && call.notes().count(0) % 2 == 1;
+fn first_post_alone_wakes(call: &mut Call) -> Result<Effect> {
+    let lost = posts(call) && call.notes().count(call.argument(0)) > 0;
     if lost { call.give(0) } else { call.proceed() }
 }
 

@@ -21,6 +21,7 @@ pub const FAULTS: &[Fault] = &[
     sleepers_with_a_time_limit_are_not_counted,
     getncnt_tells_whether_and_not_how_many,
     getzcnt_counts_who_wants_more,
+    list_counts_at_its_first_semaphore,
     getpid_names_who_woke_the_sleeper,
 ];
 
@@ -232,6 +233,28 @@ fn getzcnt_counts_who_wants_more(call: &mut Call) -> Result<Effect> {
         call.set_argument(2, GETNCNT as u64);
     }
     call.proceed()
+}
+
+/// Who sleeps for a list counts at the first semaphore of the list, not at the one that lacks.
+#[fault(SEMOP_2, "DESCRIPTION", on = [SEMOP, SEMCTL])]
+fn list_counts_at_its_first_semaphore(call: &mut Call) -> Result<Effect> {
+    let set = call.set();
+    if !call.is_semop() {
+        let (asked, number) = (call.command() == GETNCNT, call.argument(1) as i64);
+        let place = call.notes().list(set).iter().position(|it| *it == number);
+        return match place {
+            Some(place) if asked => call.give(i64::from(place == 0)),
+            _ => call.proceed(),
+        };
+    }
+    let ops = call.ops()?;
+    if ops.len() > 1 {
+        *call.notes().list(set) = ops.iter().map(|op| op.number.into()).collect();
+    }
+    call.then(move |call| {
+        call.notes().list(set).clear();
+        call.proceed()
+    })
 }
 
 /// GETPID names the process that released a semaphore, not the sleeper that took it then.
