@@ -31,6 +31,7 @@ pub const CASES: &[Case] = &[
     highest_priority_comes_first_then_the_oldest,
     priority_beyond_the_highest_is_refused,
     full_queue_holds_the_sender_until_a_receive,
+    each_receive_lets_one_sender_go_on,
     receiver_sleeps_until_a_message_comes,
     each_message_goes_to_one_receiver,
     nonblocking_queue_refuses_to_wait,
@@ -52,6 +53,7 @@ pub const CASES: &[Case] = &[
     caught_signal_ends_a_receive,
     caught_signal_ends_a_send,
     restarting_signal_does_not_end_a_receive,
+    restarting_signal_does_not_end_a_send,
     notification_comes_once,
     notification_waits_for_an_empty_queue,
     sleeping_receiver_comes_before_a_notification,
@@ -177,6 +179,20 @@ fn full_queue_holds_the_sender_until_a_receive() -> Verdict {
     check!(mq.receive(16) == Ok(Letter::new(b"third", 5)));
     check!(mq.receive(16) == Ok(Letter::new(b"second", 0)));
     Ok(())
+}
+
+/// Of several senders that wait, each receive lets one go on.
+#[case(MQ_SEND_3, "DESCRIPTION", settles = ["A16"], needs = [TRANSFER])]
+fn each_receive_lets_one_sender_go_on() -> Verdict {
+    let (mq, _) = Mq::create(Attr::new(1, 16))?;
+    mq.send(b"first", 0)?;
+    let senders = Children::spawn(3, |_| Ok(mq.send(b"later", 0)?))?;
+    senders.blocked_in(MQ_SEND)?;
+    check!(mq.receive(16) == Ok(Letter::new(b"first", 0)));
+    for _ in 0..3 {
+        check!(mq.receive(16) == Ok(Letter::new(b"later", 0)));
+    }
+    senders.join()
 }
 
 /// A receive from an empty queue sleeps until a message comes, and returns it.
@@ -487,6 +503,27 @@ fn restarting_signal_does_not_end_a_receive() -> Verdict {
     receiver.blocked_in(MQ_RECEIVE)?;
     mq.send(b"patience", 0)?;
     receiver.join()
+}
+
+/// After a signal caught with SA_RESTART a sender goes on waiting, and sends its message.
+#[case(SIGNAL_7, "Interruption of system calls and library functions by signal handlers", needs = [TRANSFER])]
+fn restarting_signal_does_not_end_a_send() -> Verdict {
+    let (mq, _) = Mq::create(Attr::new(1, 16))?;
+    mq.send(b"full", 0)?;
+    let caught = Latch::new()?;
+    let sender = Child::spawn(|| {
+        Action::run(move |_| caught.open()).flags(libc::SA_RESTART).on(SIGUSR1)?;
+        check!(mq.send(b"patience", 0) == Ok(()));
+        Ok(())
+    })?;
+    sender.blocked_in(MQ_SEND)?;
+    sender.kill(SIGUSR1)?;
+    sender.reaches(caught)?;
+    sender.blocked_in(MQ_SEND)?;
+    mq.receive(16)?;
+    sender.join()?;
+    check!(mq.receive(16) == Ok(Letter::new(b"patience", 0)));
+    Ok(())
 }
 
 /// A queue, and SIGUSR1 blocked, so that it stays pending where it comes.

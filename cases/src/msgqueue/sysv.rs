@@ -49,6 +49,7 @@ pub const CASES: &[Case] = &[
     caught_signal_ends_a_receive,
     caught_signal_ends_a_send,
     stop_and_continue_do_not_end_a_receive,
+    stop_and_continue_do_not_end_a_send,
     new_queue_is_empty_and_its_creators,
     stat_tells_content_and_last_users,
     message_handed_to_a_sleeper_is_recorded,
@@ -567,6 +568,24 @@ fn stop_and_continue_do_not_end_a_receive() -> Verdict {
     receiver.blocked_in(MSGRCV)?;
     queue.send(1, b"patience", 0)?;
     receiver.join()
+}
+
+/// A sender that is stopped and continued while it sleeps still sends its message.
+#[case(SIGNAL_7, "Interruption of system calls and library functions by stop signals")]
+fn stop_and_continue_do_not_end_a_send() -> Verdict {
+    let queue = Queue::with_qbytes(1)?;
+    queue.send(1, b"x", 0)?;
+    let sender = Child::spawn(|| holds!(queue.send(1, b"y", 0) == Ok(())))?;
+    sender.blocked_in(MSGSND)?;
+    sender.kill(SIGSTOP)?;
+    sender.wait_stopped()?;
+    sender.kill(SIGCONT)?;
+    sender.wait_continued()?;
+    sender.blocked_in(MSGSND)?;
+    queue.receive(1, 0, IPC_NOWAIT)?;
+    sender.join()?;
+    check!(queue.receive(1, 0, IPC_NOWAIT) == Ok(Message::new(1, b"y")));
+    Ok(())
 }
 
 /// A new queue is empty and unused, belongs to its creator, has the mode asked for and msgmnb bytes of room.

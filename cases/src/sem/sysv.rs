@@ -413,13 +413,14 @@ fn wait_for_zero_ends_at_zero_only() -> Verdict {
     Ok(())
 }
 
-/// SETVAL wakes who waited for the increase or the zero that it brings.
+/// SETVAL wakes all who waited for the increase or the zero that it brings.
 #[case(SEMCTL_2, "DESCRIPTION", settles = ["semctl.2 SETVAL"])]
 fn setval_wakes_who_can_go_on() -> Verdict {
     let sem = Sem::private(&[0, 1])?;
-    let (needy, patient) = (sleeper(sem, &[Op::new(0, -2)])?, sleeper(sem, &[Op::new(1, 0)])?);
-    sem.set(0, 3)?;
-    needy.join()?;
+    let needy = [sleeper(sem, &[Op::new(0, -2)])?, sleeper(sem, &[Op::new(0, -2)])?];
+    let patient = sleeper(sem, &[Op::new(1, 0)])?;
+    sem.set(0, 5)?;
+    needy.into_iter().try_for_each(Child::join)?;
     patient.blocked_in(SEMOP)?;
     sem.set(1, 0)?;
     patient.join()?;
@@ -796,17 +797,17 @@ fn undo_goes_on_past_a_removed_set() -> Verdict {
     Ok(())
 }
 
-/// An undo that brings the value to zero wakes who waits for zero.
+/// An undo that brings the value to zero wakes all who wait for zero.
 #[case(SEMOP_2, "DESCRIPTION")]
 fn undo_wakes_who_waits_for_zero() -> Verdict {
     let sem = Sem::private(&[0])?;
     let end = Latch::new()?;
     let giver = holder(sem, &[Op::new(0, 1).undo()], end)?;
-    let patient = sleeper(sem, &[Op::new(0, 0)])?;
+    let patient = [sleeper(sem, &[Op::new(0, 0)])?, sleeper(sem, &[Op::new(0, 0)])?];
     end.open();
     giver.join()?;
     check!(sem.wanting_zero(0) == Ok(0));
-    patient.join()
+    patient.into_iter().try_for_each(Child::join)
 }
 
 /// What a process did without SEM_UNDO stays, beside what it did with it.

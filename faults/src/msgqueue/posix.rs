@@ -20,6 +20,7 @@ pub const FAULTS: &[Fault] = &[
     send_waits_for_a_receiver,
     woken_sender_loses_its_priority,
     receive_wakes_no_sender,
+    second_receive_wakes_no_sender,
     send_wakes_no_receiver,
     second_send_wakes_no_receiver,
     nonblocking_flag_of_setattr_is_told_alone,
@@ -41,6 +42,7 @@ pub const FAULTS: &[Fault] = &[
     invalid_time_has_passed,
     handler_never_ends_a_wait,
     handler_always_ends_a_wait,
+    handler_always_ends_a_send,
     queue_goes_with_its_creator,
     unlink_leaves_the_name,
     unlink_empties_the_queue,
@@ -180,6 +182,16 @@ fn receive_wakes_no_sender(call: &mut Call) -> Result<Effect> {
             if slept && call.result() == 0 { call.sleep() } else { call.proceed() }
         },
     )
+}
+
+/// The first receive wakes a sender that sleeps for room; the second wakes nobody.
+#[fault(MQ_SEND_3, "DESCRIPTION", on = [MQ_SEND])]
+fn second_receive_wakes_no_sender(call: &mut Call) -> Result<Effect> {
+    let queue = call.fd(0)?.inode;
+    call.mq_telling_sleep(move |call, slept| {
+        let second = slept && call.result() == 0 && call.notes().count(queue) > 0;
+        if second { call.sleep() } else { call.proceed() }
+    })
 }
 
 /// A receiver that sleeps until a message comes is never told of it.
@@ -424,6 +436,16 @@ fn handler_never_ends_a_wait(call: &mut Call) -> Result<Effect> {
 /// A send or a receive ends with EINTR after every handler, with SA_RESTART or without.
 #[fault(SIGNAL_7, "Interruption of system calls and library functions by signal handlers", on = [MQ_SEND, MQ_RECEIVE])]
 fn handler_always_ends_a_wait(call: &mut Call) -> Result<Effect> {
+    call.then_always(
+        |call| {
+            if call.result() == INTERRUPTED { call.fail(EINTR) } else { call.proceed() }
+        },
+    )
+}
+
+/// A send ends with EINTR after every handler, with SA_RESTART or without.
+#[fault(SIGNAL_7, "Interruption of system calls and library functions by signal handlers", on = [MQ_SEND])]
+fn handler_always_ends_a_send(call: &mut Call) -> Result<Effect> {
     call.then_always(
         |call| {
             if call.result() == INTERRUPTED { call.fail(EINTR) } else { call.proceed() }

@@ -43,6 +43,7 @@ pub const FAULTS: &[Fault] = &[
     removal_wakes_the_first_sleeper_only,
     handler_with_sa_restart_restarts_a_call,
     stop_and_continue_end_a_receive,
+    stop_and_continue_end_a_send,
     queue_goes_with_its_creator,
     exclusive_creation_finds_what_is_there,
     key_leads_past_the_permissions,
@@ -468,6 +469,16 @@ fn handler_with_sa_restart_restarts_a_call(call: &mut Call) -> Result<Effect> {
 /// A receiver that is stopped and continued returns EINTR.
 #[fault(SIGNAL_7, "Interruption of system calls and library functions by stop signals", on = [MSGRCV])]
 fn stop_and_continue_end_a_receive(call: &mut Call) -> Result<Effect> {
+    call.then_always(
+        |call| {
+            if call.result() == INTERRUPTED { call.fail(EINTR) } else { call.proceed() }
+        },
+    )
+}
+
+/// A sender that is stopped and continued returns EINTR.
+#[fault(SIGNAL_7, "Interruption of system calls and library functions by stop signals", on = [MSGSND])]
+fn stop_and_continue_end_a_send(call: &mut Call) -> Result<Effect> {
     call.then_always(
         |call| {
             if call.result() == INTERRUPTED { call.fail(EINTR) } else { call.proceed() }

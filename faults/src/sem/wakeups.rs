@@ -15,7 +15,9 @@ pub const FAULTS: &[Fault] = &[
     what_a_woken_request_takes_wakes_nobody,
     setval_forgets_who_waits_for_zero,
     setall_forgets_who_waits_for_more,
+    setval_wakes_the_first_sleeper_only,
     undo_wakes_nobody,
+    undo_wakes_the_first_sleeper_only,
     removal_wakes_the_first_sleeper_only,
     interrupted_sleeper_counts_on,
     sleepers_with_a_time_limit_are_not_counted,
@@ -30,24 +32,26 @@ const LAST: u64 = 1 << 40;
 /// How many it has woken.
 const WOKEN: u64 = 2 << 40;
 
-/// Notes what may wake others; whether the call is a semop.
+/// Notes what may wake others; the operations of a semop.
 fn note(call: &mut Call) -> Result<Vec<Op>> {
     let undo = 3 << 40 | call.process().as_raw() as u64;
-    let (last, ops) = if call.is_semop() {
-        let ops = call.ops()?;
+    let (mut ops, mut last) = (vec![], None);
+    if call.is_semop() {
+        ops = call.ops()?;
         if ops.iter().any(|op| op.flags & SEM_UNDO != 0) {
             call.notes().count(undo);
         }
-        let last = if ops.iter().all(|op| op.change > 0) { libc::SYS_semop } else { 0 };
-        (last, ops)
+        if ops.iter().all(|op| op.change > 0) {
+            last = Some(libc::SYS_semop);
+        }
     } else if call.number() == libc::SYS_semctl {
-        (call.command().into(), vec![])
-    } else {
-        (if call.notes().has(undo) { call.number() } else { 0 }, vec![])
-    };
-    let commands = [SETVAL, SETALL, IPC_RMID].map(i64::from);
-    if last == libc::SYS_semop || last == libc::SYS_exit_group || commands.contains(&last) {
-        *call.notes().of(LAST) = Some(last);
+        let commands = [SETVAL, SETALL, IPC_RMID];
+        last = commands.contains(&call.command()).then_some(call.command().into());
+    } else if call.notes().has(undo) {
+        last = Some(call.number());
+    }
+    if last.is_some() {
+        *call.notes().of(LAST) = last;
         *call.notes().of(WOKEN) = Some(0);
     }
     Ok(ops)
@@ -57,7 +61,7 @@ fn note(call: &mut Call) -> Result<Vec<Op>> {
 fn tell(call: &mut Call, lost: impl FnOnce(&mut Call, i64) -> bool + 'static) -> Result<Effect> {
     call.semop_telling_sleep(move |call, slept| {
         let woken = [0, -(EIDRM as i64)].contains(&call.result());
-        let last = call.notes().of(LAST).unwrap_or(0);
+        let last = call.notes().of(LAST).unwrap_or(-1);
         if slept && woken && lost(call, last) { call.sleep() } else { call.proceed() }
     })
 }
@@ -163,6 +167,28 @@ fn setall_forgets_who_waits_for_more(call: &mut Call) -> Result<Effect> {
         return call.proceed();
     }
     tell(call, |call, last| call.result() == 0 && last == i64::from(SETALL))
+}
+
+/// SETVAL wakes the first sleeper whose request fits, and no other.
+#[fault(SEMCTL_2, "DESCRIPTION", on = [SEMOP, SEMCTL])]
+fn setval_wakes_the_first_sleeper_only(call: &mut Call) -> Result<Effect> {
+    if note(call)?.is_empty() {
+        return call.proceed();
+    }
+    tell(call, |call, last| {
+        call.result() == 0 && last == i64::from(SETVAL) && call.notes().count(WOKEN) > 0
+    })
+}
+
+/// What is undone at exit wakes the first sleeper whose request fits, and no other.
+#[fault(SEMOP_2, "DESCRIPTION", on = [SEMOP, SEMCTL, EXIT_GROUP])]
+fn undo_wakes_the_first_sleeper_only(call: &mut Call) -> Result<Effect> {
+    if note(call)?.is_empty() {
+        return call.proceed();
+    }
+    tell(call, |call, last| {
+        call.result() == 0 && last == libc::SYS_exit_group && call.notes().count(WOKEN) > 0
+    })
 }
 
 /// What is undone at exit wakes nobody.
