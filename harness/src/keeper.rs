@@ -749,8 +749,8 @@ fn describe(tasks: &[(Pid, Doing)]) -> String {
 /// A case that was not over at its deadline.
 struct Overdue {
     told: String,
-    /// Every process sleeps in a system call: nobody but the kernel is left
-    /// who could wake one.
+    /// Every process that has not ended sleeps in a system call: nobody but
+    /// the kernel is left who could wake one.
     asleep: bool,
 }
 
@@ -758,10 +758,12 @@ impl Overdue {
     /// A case that is `talking` may sleep for the keeper, who reads what it says.
     fn seen(attendant: Option<Pid>, talking: bool) -> Self {
         let tasks = tasks(attendant);
+        // A zombie wakes nobody.
+        let mut left = tasks.iter().filter(|(_, doing)| *doing != Doing::Gone).peekable();
         let asleep = |(pid, doing): &(Pid, Doing)| {
             matches!(doing, Doing::Call(_)) && Task::process(*pid).state() == Some('S')
         };
-        let all = !tasks.is_empty() && tasks.iter().all(asleep);
+        let all = left.peek().is_some() && left.all(asleep);
         Self { told: describe(&tasks), asleep: all && !talking }
     }
 }
