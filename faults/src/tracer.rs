@@ -317,12 +317,13 @@ impl Tracer {
 }
 
 /// A signal that is ignored wakes a traced thread all the same. A call that
-/// gave EINTR for that goes on, as it would have without a tracer; those that
-/// the kernel restarts by itself need no help.
+/// gave EINTR for that, or would go on under another number, begins anew, as
+/// if it had slept on; those that the kernel restarts by itself need no help.
 fn resume_call(pid: Pid) -> Result<()> {
     let mut registers = registers(pid)?;
     let number = registers.orig_rax;
-    if number as i64 >= 0 && registers.rax as i64 == -i64::from(libc::EINTR) {
+    let interrupted = [-i64::from(libc::EINTR), RESTART_BLOCK];
+    if number as i64 >= 0 && interrupted.contains(&(registers.rax as i64)) {
         registers.rax = number;
         registers.rip -= SYSCALL;
         set_registers(pid, &registers)?;

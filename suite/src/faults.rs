@@ -58,6 +58,9 @@ struct MatrixOptions {
     /// Cases to run side by side [default: four times the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
+    /// Multiply every deadline by X: what hangs is most of what the matrix costs
+    #[arg(long, value_name = "X", default_value = "0.2", value_parser = crate::run::factor)]
+    timeout_factor: f64,
     /// Write the matrix as JSON to FILE
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
@@ -199,10 +202,6 @@ fn select(patterns: &[String]) -> Result<Vec<&'static Fault>> {
     Ok(chosen)
 }
 
-/// The deadline of a case here, in parts of its own: what hangs is most of
-/// what the matrix costs.
-const FACTOR: f64 = 0.2;
-
 fn matrix(cases: &[&'static Case], options: &MatrixOptions) -> Result<u8> {
     let faults = select(&options.patterns)?;
     for file in options.json.iter().chain(&options.markdown) {
@@ -233,7 +232,7 @@ fn try_all(
 ) -> Result<Matrix> {
     let settings = Settings {
         workers: options.jobs.map_or(4 * Settings::default().workers, usize::from),
-        factor: FACTOR,
+        factor: options.timeout_factor,
         ..Settings::default()
     };
     let pool = Pool::start(&settings)

@@ -58,7 +58,8 @@ fn levels() -> Vec<&'static str> {
     ipcspec_harness::LEVELS.iter().map(|(name, _)| *name).collect()
 }
 
-fn factor(text: &str) -> std::result::Result<f64, String> {
+/// A factor on deadlines.
+pub(crate) fn factor(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
         Ok(factor) if (0.1..=1000.0).contains(&factor) => Ok(factor),
         _ => Err("a number from 0.1 to 1000 is needed".to_owned()),

@@ -21,7 +21,7 @@ fn matrix(arguments: &[&str]) -> Matrix {
 
 #[test]
 fn interposition_changes_no_verdict() {
-    let matrix = matrix(&["--all", "--jobs", "4", "none"]);
+    let matrix = matrix(&["--all", "--jobs", "4", "--timeout-factor", "3", "none"]);
     assert!(matrix.faults.len() >= 3);
     for row in &matrix.faults {
         assert!(row.noticed_by.is_empty() && row.broke.is_empty(), "{row:?}");
