@@ -28,6 +28,9 @@ pub enum On {
     Calls(&'static [Syscalls], fn(&mut Call) -> Result<Effect>),
     /// Every signal that is delivered.
     Signals(fn(&mut Arrival) -> Fate),
+    /// Every call and every signal, of which [`mark`](ipcspec_harness::mark)s
+    /// are left in the report.
+    All,
 }
 
 impl On {
@@ -36,6 +39,7 @@ impl On {
         match self {
             Self::Calls(calls, _) => calls.iter().map(|calls| calls.name).collect(),
             Self::Signals(_) => vec!["signals"],
+            Self::All => vec!["all"],
         }
     }
 
@@ -43,9 +47,24 @@ impl On {
     pub fn numbers(self) -> impl Iterator<Item = c_long> {
         let calls = match self {
             Self::Calls(calls, _) => calls,
-            Self::Signals(_) => &[],
+            Self::Signals(_) | Self::All => &[],
         };
         calls.iter().flat_map(|calls| calls.numbers).copied()
+    }
+}
+
+/// The mark of a signal, beside the numbers of the calls.
+pub const SIGNAL_MARK: usize = 1000;
+
+impl Fault {
+    /// Whether it could make a difference to a case that left these marks
+    /// under [`none::everything`].
+    pub fn may_touch(&self, marks: &[usize]) -> bool {
+        match self.on {
+            On::All => true,
+            On::Signals(_) => marks.contains(&SIGNAL_MARK),
+            On::Calls(..) => self.on.numbers().any(|n| marks.contains(&(n as usize))),
+        }
     }
 }
 

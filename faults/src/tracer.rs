@@ -12,6 +12,7 @@ use std::ffi::CString;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
+use ipcspec_harness::mark;
 use libc::{c_int, c_long, c_void, siginfo_t};
 use nix::Result;
 use nix::errno::Errno;
@@ -19,7 +20,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::{ForkResult, Pid, execvp, fork, pipe2, read};
 
 use crate::call::{Arrival, Call, Effect, Fate, Notes, Then, is_ignored};
-use crate::{Fault, On};
+use crate::{Fault, On, SIGNAL_MARK};
 
 /// What is traced besides the calls of a fault: it goes on with a call that
 /// was interrupted.
@@ -54,7 +55,11 @@ pub fn filter(fault: &Fault) -> Result<()> {
         program.push(step(EQUAL, number as u32, 0, 1));
         program.push(step(RETURN, libc::SECCOMP_RET_TRACE, 0, 0));
     }
-    program.push(step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
+    let others = match fault.on {
+        On::All => libc::SECCOMP_RET_TRACE,
+        On::Calls(..) | On::Signals(_) => libc::SECCOMP_RET_ALLOW,
+    };
+    program.push(step(RETURN, others, 0, 0));
     let all = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the program outlives the call, which copies it.
     unsafe {
@@ -215,6 +220,10 @@ impl Tracer {
             // What the fault cannot make out is none of its business.
             On::Calls(_, body) => body(&mut call).unwrap_or(Effect::Proceed),
             On::Signals(_) => Effect::Proceed,
+            On::All => {
+                mark(call.number() as usize);
+                Effect::Proceed
+            }
         };
         match effect {
             Effect::Proceed if !call.is_changed() => go(pid, 0),
@@ -283,7 +292,14 @@ impl Tracer {
         if is_ignored(pid, signal) {
             resume_call(pid)?;
         }
-        let On::Signals(body) = self.fault.on else { return self.go_on(pid, signal) };
+        let body = match self.fault.on {
+            On::Signals(body) => body,
+            On::Calls(..) => return self.go_on(pid, signal),
+            On::All => {
+                mark(SIGNAL_MARK);
+                return self.go_on(pid, signal);
+            }
+        };
         let mut arrival = Arrival::new(pid, information(pid)?, self.notes.clone());
         let fate = body(&mut arrival);
         match fate {

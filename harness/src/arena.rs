@@ -21,6 +21,8 @@ const SLOTS: usize = 128;
 const WORDS: usize = 1024;
 /// Clean-up actions of one case.
 const CLEANUPS: usize = 1024;
+/// Marks that a companion may leave: numbers below this.
+const MARKS: usize = 1024;
 
 /// Where one process of a case leaves its verdict.
 #[repr(C)]
@@ -50,6 +52,7 @@ pub(crate) struct Arena {
     factor_percent: AtomicU32,
     deadline_millis: AtomicU64,
     seed: AtomicU64,
+    marks: [AtomicU64; MARKS / 64],
     words: [AtomicU64; WORDS],
     cleanups: [Cleanup; CLEANUPS],
     slots: [Slot; SLOTS],
@@ -96,6 +99,9 @@ impl Arena {
         for slot in &self.slots[..(self.slots_used.swap(0, SeqCst) as usize).min(SLOTS)] {
             slot.free();
         }
+        for bits in &self.marks {
+            bits.store(0, SeqCst);
+        }
         self.cleanups_used.store(0, SeqCst);
         self.evidence.store(0, SeqCst);
         self.deadline_millis.store(deadline_millis, SeqCst);
@@ -135,6 +141,19 @@ impl Arena {
                 slot
             })
             .ok_or_else(|| Failure::broken(format!("more than {SLOTS} processes in one case")))
+    }
+
+    /// Leaves the mark of this number. Numbers from 1024 on leave none.
+    pub(crate) fn mark(&self, number: usize) {
+        if let Some(bits) = self.marks.get(number / 64) {
+            bits.fetch_or(1 << (number % 64), SeqCst);
+        }
+    }
+
+    /// The numbers whose marks were left, in order.
+    pub(crate) fn marks(&self) -> Vec<usize> {
+        let is_marked = |n: &usize| self.marks[n / 64].load(SeqCst) & 1 << (n % 64) != 0;
+        (0..MARKS).filter(is_marked).collect()
     }
 
     /// What a process of the case found, if one found that something failed.

@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
+use crate::arena::arena;
 use crate::meet::patience;
 use crate::{Latch, Verdict};
 
@@ -21,6 +22,12 @@ pub struct Companion {
     /// Runs in a process of its own, beside that of the case, which waits
     /// until `ready` is called. It is killed when the case's process is gone.
     pub attend: fn(name: &str, case: Pid, ready: &dyn Fn()),
+}
+
+/// Leaves a mark in the report of the case: a number below 1024 that means
+/// something to who asked for the companion.
+pub fn mark(number: usize) {
+    arena().mark(number);
 }
 
 /// The companion of one case, and how they meet.

@@ -91,6 +91,8 @@ pub struct Report {
     pub output_lost: u64,
     /// The weakest evidence of blocking that it relied on, if any.
     pub evidence: Option<Evidence>,
+    /// The marks that its companion left.
+    pub marks: Vec<usize>,
 }
 
 impl Report {
@@ -102,6 +104,7 @@ impl Report {
             output: String::new(),
             output_lost: 0,
             evidence: None,
+            marks: vec![],
         }
     }
 }
@@ -569,6 +572,7 @@ fn run(
         output: String::from_utf8_lossy(&output.kept).into_owned(),
         output_lost: output.lost,
         evidence: Evidence::used(),
+        marks: desk.arena.marks(),
     }
 }
 

@@ -27,7 +27,7 @@ mod verdict;
 pub use arena::{remember, seed};
 pub use case::{Case, Page, Source};
 pub use child::{Child, Children, End, Thread, close_copy};
-pub use companion::Companion;
+pub use companion::{Companion, mark};
 pub use evidence::{Evidence, Syscalls};
 pub use ipcspec_macros::{case, check, fault, holds};
 pub use isolation::{Isolation, LEVELS, Namespaces, writable_directory};

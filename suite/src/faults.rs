@@ -253,9 +253,20 @@ fn try_all(
     run_all(&pool, &settings, cases, faults, &plan, |job, report| {
         sound[plan[job].1] = report.outcome == Outcome::Held;
     });
+    // And only through what it does.
+    let mut touched = vec![None; cases.len()];
+    let looks = [&none::everything];
+    let plan: Vec<_> = plan.into_iter().map(|(_, case)| (Some(0), case)).collect();
+    run_all(&pool, &settings, cases, &looks, &plan, |job, report| {
+        // Its marks are all of them only if it came to its end.
+        touched[plan[job].1] = (report.outcome == Outcome::Held).then_some(report.marks);
+    });
     let plan: Vec<_> = (0..faults.len())
         .flat_map(|fault| (0..cases.len()).map(move |case| (fault, case)))
         .filter(|(fault, case)| sound[*case] && wanted(faults[*fault], cases[*case]))
+        .filter(|(fault, case)| {
+            touched[*case].as_ref().is_none_or(|marks| faults[*fault].may_touch(marks))
+        })
         .map(|(fault, case)| (Some(fault), case))
         .collect();
     let mut failures = BTreeMap::new();
@@ -294,7 +305,7 @@ fn try_all(
     Ok(Matrix {
         faults: faults.iter().enumerate().map(row).collect(),
         cases: (0..cases.len())
-            .filter(|case| plan.iter().any(|(_, planned)| planned == case))
+            .filter(|case| sound[*case] && faults.iter().any(|fault| wanted(fault, cases[*case])))
             .map(|case| CaseRow { name: cases[case].path(), failed_by: failed_by(case) })
             .collect(),
     })
