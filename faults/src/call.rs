@@ -16,6 +16,9 @@ use nix::unistd::Pid;
 
 use crate::tracer::{SYSCALL, peek, poke, registers, set_registers};
 
+/// What a function may use below its stack pointer.
+const RED_ZONE: u64 = 128;
+
 /// What looks at the result of a call.
 pub(crate) type Then = Box<dyn FnOnce(&mut Call) -> Result<Effect>>;
 
@@ -129,6 +132,8 @@ pub struct Call {
     now: user_regs_struct,
     /// What to write back when it is over.
     borrowed: Vec<(u64, Vec<u8>)>,
+    /// Where the scratch memory begins that it has taken so far.
+    scratch: u64,
     over: bool,
     replaced: bool,
     notes: Rc<RefCell<Notes>>,
@@ -137,8 +142,8 @@ pub struct Call {
 impl Call {
     pub(crate) fn entered(thread: Pid, notes: Rc<RefCell<Notes>>) -> Result<Self> {
         let now = registers(thread)?;
-        let borrowed = vec![];
-        Ok(Self { thread, entry: now, now, borrowed, over: false, replaced: false, notes })
+        let (borrowed, scratch) = (vec![], now.rsp - RED_ZONE);
+        Ok(Self { thread, entry: now, now, borrowed, scratch, over: false, replaced: false, notes })
     }
 
     /// The thread that makes it.
@@ -230,6 +235,18 @@ impl Call {
         }
     }
 
+    /// A path, or any text that ends in a NUL, in the thread's memory.
+    pub fn text(&self, address: u64) -> Result<String> {
+        let mut text = vec![];
+        while text.len() < libc::PATH_MAX as usize {
+            match self.number_at::<u8>(address + text.len() as u64)? {
+                0 => return String::from_utf8(text).map_err(|_| Errno::EILSEQ),
+                byte => text.push(byte),
+            }
+        }
+        Err(Errno::ENAMETOOLONG)
+    }
+
     /// Memory of the thread.
     pub fn memory(&self, address: u64, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
@@ -249,6 +266,16 @@ impl Call {
             self.borrowed.push((address, self.memory(address, bytes.len())?));
         }
         poke(self.thread, address, bytes)
+    }
+
+    /// Memory for the arguments of other calls, with these bytes in it: on the
+    /// thread's stack, below all that it uses, until the call is over.
+    pub fn scratch(&mut self, bytes: &[u8]) -> Result<u64> {
+        let address = (self.scratch - bytes.len() as u64) & !15;
+        self.borrowed.push((address, self.memory(address, bytes.len())?));
+        self.scratch = address;
+        poke(self.thread, address, bytes)?;
+        Ok(address)
     }
 
     /// Changes a number in the thread's memory.
@@ -293,6 +320,26 @@ impl Call {
         look: impl FnOnce(&mut Self) -> Result<Effect> + 'static,
     ) -> Result<Effect> {
         self.instead(self.number(), self.arguments(), look)
+    }
+
+    /// Other calls in its place, or after it, one after the other; then this
+    /// looks at the result of the last.
+    pub fn instead_all(
+        &self,
+        mut calls: Vec<(c_long, [u64; 6])>,
+        look: impl FnOnce(&mut Self) -> Result<Effect> + 'static,
+    ) -> Result<Effect> {
+        let last = calls.pop().ok_or(Errno::EINVAL)?;
+        let look: Then = Box::new(look);
+        let all = calls.into_iter().rev().fold((last, look), |(next, look), call| {
+            let (number, arguments) = next;
+            (
+                call,
+                Box::new(move |_: &mut Self| Ok(Effect::Instead { number, arguments, then: look })),
+            )
+        });
+        let ((number, arguments), then) = all;
+        Ok(Effect::Instead { number, arguments, then })
     }
 
     /// It sleeps until a signal comes: the wake-up never does.
@@ -441,6 +488,10 @@ pub enum Fate {
     Kill,
     /// It never comes, and the thread sleeps from now on.
     Sleep,
+    /// It is delivered, and the call in which it came fails with EINTR.
+    Interrupt,
+    /// It is delivered, and the call in which it came goes on afterwards.
+    Restart,
 }
 
 /// A signal that is about to be delivered to a traced thread, whatever its

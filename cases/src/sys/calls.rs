@@ -48,4 +48,11 @@ calls! {
     RECV = "recv": SYS_recvfrom, SYS_recvmsg;
     FLOCK = "flock": SYS_flock;
     FCNTL = "fcntl": SYS_fcntl;
+    PIPE = "pipe": SYS_pipe2, #[cfg(target_arch = "x86_64")] SYS_pipe;
+    DUP = "dup": SYS_dup;
+    MKNOD = "mknod": SYS_mknodat, #[cfg(target_arch = "x86_64")] SYS_mknod;
+    LINK = "link": SYS_linkat, #[cfg(target_arch = "x86_64")] SYS_link;
+    UNLINK = "unlink": SYS_unlinkat, #[cfg(target_arch = "x86_64")] SYS_unlink;
+    RENAME = "rename": SYS_renameat2, #[cfg(target_arch = "x86_64")] SYS_rename, #[cfg(target_arch = "x86_64")] SYS_renameat;
+    STAT = "stat": SYS_newfstatat, SYS_fstat, #[cfg(target_arch = "x86_64")] SYS_stat;
 }
