@@ -342,6 +342,16 @@ impl Call {
         Ok(Effect::Instead { number, arguments, then })
     }
 
+    /// It happens; then this looks at its result, also when a signal
+    /// interrupts it: at -512 to -516, from which the kernel tells whether it
+    /// begins anew.
+    pub fn then_always(
+        &self,
+        look: impl FnOnce(&mut Self) -> Result<Effect> + 'static,
+    ) -> Result<Effect> {
+        self.once_more(look)
+    }
+
     /// It sleeps until a signal comes: the wake-up never does.
     pub fn sleep(&self) -> Result<Effect> {
         self.instead(libc::SYS_ppoll, [0; 6], |call| call.fail(Errno::EINTR))

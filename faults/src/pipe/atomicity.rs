@@ -20,7 +20,7 @@ fn small_write_waits_behind_a_large_one(call: &mut Call) -> Result<Effect> {
         return if sleeps { call.sleep() } else { call.proceed() };
     }
     call.notes().count(pipe.inode);
-    call.then(move |call| {
+    call.then_always(move |call| {
         *call.notes().of(pipe.inode) = Some(0);
         call.proceed()
     })

@@ -14,7 +14,9 @@ use ipcspec_cases::sys::pipes::set_capacity;
 /// The faults of this module.
 pub const FAULTS: &[Fault] = &[
     second_waiting_opener_is_not_released,
+    open_to_read_never_waits,
     open_to_write_never_waits,
+    nonblocking_open_to_read_needs_a_writer,
     nonblocking_open_to_write_succeeds_alone,
     open_for_both_waits_for_a_reader,
     open_for_both_is_nonblocking,
@@ -22,7 +24,9 @@ pub const FAULTS: &[Fault] = &[
     permission_is_asked_last,
     refused_opener_releases_who_waits,
     close_on_exec_is_forgotten_at_open,
-    protected_fifos_are_not_protected,
+    protected_fifos_forgets_the_directorys_owner,
+    what_is_unread_is_the_size_of_the_file,
+    late_reader_finds_nothing,
     what_is_unread_is_kept,
     what_is_unread_goes_with_the_last_reader,
     capacity_is_kept,
@@ -60,9 +64,42 @@ fn second_waiting_opener_is_not_released(call: &mut Call) -> Result<Effect> {
     }
     let key = inode(&opening.path)? << 2 | opening.mode().unwrap_or(0) as u64;
     let before = call.notes().count(key);
-    call.then(move |call| {
+    call.then_always(move |call| {
         *call.notes().of(key) = Some(before);
-        if before > 0 { call.sleep() } else { call.proceed() }
+        if before > 0 && call.result() >= 0 { call.sleep() } else { call.proceed() }
+    })
+}
+
+/// Opening to read does not wait for a writer.
+#[fault(FIFO_7, "DESCRIPTION", on = [OPEN])]
+fn open_to_read_never_waits(call: &mut Call) -> Result<Effect> {
+    let opening = call.opening()?;
+    if opening.waits() && opening.mode() == Some(libc::O_RDONLY) {
+        // Its own writer for as long as it opens.
+        let both = open_both(&opening.path)?;
+        return call.then(move |call| {
+            drop(both);
+            call.proceed()
+        });
+    }
+    call.proceed()
+}
+
+/// A nonblocking open to read fails with ENXIO where nobody has the write side open.
+#[fault(FIFO_7, "DESCRIPTION", on = [OPEN])]
+fn nonblocking_open_to_read_needs_a_writer(call: &mut Call) -> Result<Effect> {
+    let opening = call.opening()?;
+    let early = opening.mode() == Some(libc::O_RDONLY) && opening.has(libc::O_NONBLOCK);
+    call.then(move |call| {
+        let number = call.result();
+        if number < 0 || !early {
+            return call.proceed();
+        }
+        let end = call.copy(number as i32)?;
+        if unread(&end)? > 0 || read_all(&end, 1) == Err(EAGAIN) {
+            return call.proceed();
+        }
+        call.instead(libc::SYS_close, [number as u64, 0, 0, 0, 0, 0], |call| call.fail(ENXIO))
     })
 }
 
@@ -116,7 +153,7 @@ fn open_for_both_is_nonblocking(call: &mut Call) -> Result<Effect> {
     call.proceed()
 }
 
-/// An open that a signal ends while it waits leaves its end open.
+/// An open that a signal interrupts while it waits leaves both ends open.
 #[fault(OPEN_2, "ERRORS", on = [OPEN])]
 fn interrupted_opener_stays_counted(call: &mut Call) -> Result<Effect> {
     const INTERRUPTED: i64 = -512;
@@ -124,7 +161,7 @@ fn interrupted_opener_stays_counted(call: &mut Call) -> Result<Effect> {
     if !opening.waits() {
         return call.proceed();
     }
-    call.once_more(move |call| {
+    call.then_always(move |call| {
         if call.result() == INTERRUPTED {
             let both = open_both(&opening.path)?;
             call.notes().hold(both.into());
@@ -168,14 +205,41 @@ fn close_on_exec_is_forgotten_at_open(call: &mut Call) -> Result<Effect> {
     call.proceed()
 }
 
-/// O_CREAT opens another user's FIFO in a sticky directory, whatever protected_fifos says.
+/// protected_fifos, set or not, keeps O_CREAT off every FIFO that is not the opener's, the directory's owner's too.
 #[fault(PROC_SYS_FS_5, "DESCRIPTION", on = [OPEN])]
-fn protected_fifos_are_not_protected(call: &mut Call) -> Result<Effect> {
+fn protected_fifos_forgets_the_directorys_owner(call: &mut Call) -> Result<Effect> {
     let opening = call.opening()?;
-    if opening.has(libc::O_CREAT) && !opening.has(libc::O_EXCL) {
-        call.set_argument(opening.index, (opening.flags & !libc::O_CREAT) as u64);
-    }
-    call.proceed()
+    let mode = |path| fs::metadata(path).map_or(0, |file: fs::Metadata| file.mode());
+    let sticky = opening.path.parent().is_some_and(|parent| mode(parent) & libc::S_ISVTX != 0);
+    let owner = fs::metadata(&opening.path).map_err(|_| ENOENT)?.uid();
+    let foreign = owner != call.real_user()?;
+    if sticky && foreign && opening.has(libc::O_CREAT) { call.fail(EACCES) } else { call.proceed() }
+}
+
+/// The size of the file is the number of bytes that are unread in the FIFO.
+#[fault(FIFO_7, "DESCRIPTION", on = [STAT])]
+fn what_is_unread_is_the_size_of_the_file(call: &mut Call) -> Result<Effect> {
+    let path = call.fifo()?;
+    call.then(move |call| {
+        let place = call.status_of_fifo(offset_of!(libc::stat, st_size))?;
+        let size = unread(open_both(&path)?)? as i64;
+        call.set_number_at(place, size)?;
+        call.proceed()
+    })
+}
+
+/// Who opens a FIFO to read takes out of it what was written before.
+#[fault(FIFO_7, "DESCRIPTION", on = [OPEN])]
+fn late_reader_finds_nothing(call: &mut Call) -> Result<Effect> {
+    let opening = call.opening()?;
+    call.then(move |call| {
+        let number = call.result() as i32;
+        if opening.mode() == Some(libc::O_RDONLY) && number >= 0 {
+            let end = call.opened_anew(number, false)?;
+            read_all(&end, unread(&end)?)?;
+        }
+        call.proceed()
+    })
 }
 
 /// What was unread at the last close is there at the next open.

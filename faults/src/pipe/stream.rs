@@ -234,7 +234,7 @@ fn second_sleeping_reader_is_not_woken(call: &mut Call) -> Result<Effect> {
         return call.proceed();
     }
     let before = call.notes().count(pipe.inode);
-    call.then(move |call| {
+    call.then_always(move |call| {
         *call.notes().of(pipe.inode) = Some(before);
         let count = call.result();
         if before == 0 || count <= 0 {
@@ -255,7 +255,7 @@ fn second_sleeping_writer_is_not_woken(call: &mut Call) -> Result<Effect> {
         return call.proceed();
     }
     let before = call.notes().count(pipe.inode);
-    call.then(move |call| {
+    call.then_always(move |call| {
         *call.notes().of(pipe.inode) = Some(before);
         if before == 0 || call.result() <= 0 { call.proceed() } else { call.sleep() }
     })
