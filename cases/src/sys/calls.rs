@@ -50,6 +50,7 @@ calls! {
     FCNTL = "fcntl": SYS_fcntl;
     PIPE = "pipe": SYS_pipe2, #[cfg(target_arch = "x86_64")] SYS_pipe;
     DUP = "dup": SYS_dup;
+    IOCTL = "ioctl": SYS_ioctl;
     MKNOD = "mknod": SYS_mknodat, #[cfg(target_arch = "x86_64")] SYS_mknod;
     LINK = "link": SYS_linkat, #[cfg(target_arch = "x86_64")] SYS_link;
     UNLINK = "unlink": SYS_unlinkat, #[cfg(target_arch = "x86_64")] SYS_unlink;

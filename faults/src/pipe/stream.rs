@@ -25,6 +25,7 @@ pub const FAULTS: &[Fault] = &[
     write_of_nothing_is_an_end_of_file,
     second_sleeping_reader_is_not_woken,
     second_sleeping_writer_is_not_woken,
+    unread_is_what_the_first_page_has,
     restart_is_forgotten,
     every_call_is_restarted,
     stop_ends_the_call,
@@ -258,6 +259,19 @@ fn second_sleeping_writer_is_not_woken(call: &mut Call) -> Result<Effect> {
     call.then_always(move |call| {
         *call.notes().of(pipe.inode) = Some(before);
         if before == 0 || call.result() <= 0 { call.proceed() } else { call.sleep() }
+    })
+}
+
+/// FIONREAD tells no more than a page of what is unread.
+#[fault(PIPE_7, "Pipe capacity", on = [IOCTL])]
+fn unread_is_what_the_first_page_has(call: &mut Call) -> Result<Effect> {
+    let (_, [_, request, place, ..]) = (call.pipe(0)?, call.arguments());
+    call.then(move |call| {
+        if request == libc::FIONREAD as u64 && call.result() == 0 {
+            let bytes: i32 = call.number_at(place)?;
+            call.set_number_at(place, bytes.min(page_size() as i32))?;
+        }
+        call.proceed()
     })
 }
 
