@@ -36,7 +36,7 @@ pub const FAULTS: &[Fault] = &[
     rename_makes_it_another,
     removed_fifo_is_the_next_of_its_name,
     removed_fifo_has_a_link,
-    fifo_belongs_to_nobody,
+    fifo_belongs_to_a_daemon,
     every_directory_hands_down_its_group,
     umask_is_not_asked,
     directory_is_forgotten,
@@ -326,8 +326,8 @@ fn link_is_a_fifo_of_its_own(call: &mut Call) -> Result<Effect> {
 
 /// The working directory, as an argument.
 const HERE: u64 = libc::AT_FDCWD as u64;
-/// The user to whom what nobody owns belongs.
-const NOBODY: u32 = 65_534;
+/// Some user, and no maker of files.
+const DAEMON: u32 = 1;
 /// The mode of a FIFO for its owner.
 const MODE: u64 = (libc::S_IFIFO | 0o600) as u64;
 
@@ -381,12 +381,12 @@ fn removed_fifo_has_a_link(call: &mut Call) -> Result<Effect> {
     })
 }
 
-/// A FIFO belongs to the user nobody, whoever made it.
+/// A FIFO belongs to user 1, whoever made it.
 #[fault(INODE_7, "DESCRIPTION", on = [STAT])]
-fn fifo_belongs_to_nobody(call: &mut Call) -> Result<Effect> {
+fn fifo_belongs_to_a_daemon(call: &mut Call) -> Result<Effect> {
     call.then(|call| {
         let place = call.status_of_fifo(offset_of!(libc::stat, st_uid))?;
-        call.set_number_at(place, NOBODY)?;
+        call.set_number_at(place, DAEMON)?;
         call.proceed()
     })
 }
