@@ -267,7 +267,7 @@ fn second_sleeping_writer_is_not_woken(call: &mut Call) -> Result<Effect> {
 fn unread_is_what_the_first_page_has(call: &mut Call) -> Result<Effect> {
     let (_, [_, request, place, ..]) = (call.pipe(0)?, call.arguments());
     call.then(move |call| {
-        if request == libc::FIONREAD as u64 && call.result() == 0 {
+        if request as libc::Ioctl == libc::FIONREAD && call.result() == 0 {
             let bytes: i32 = call.number_at(place)?;
             call.set_number_at(place, bytes.min(page_size() as i32))?;
         }
