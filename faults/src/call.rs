@@ -527,6 +527,10 @@ pub enum Fate {
     Kill,
     /// It never comes, and the thread sleeps from now on.
     Sleep,
+    /// It is delivered, and the call in which it came fails with EINTR.
+    Interrupt,
+    /// It is delivered, and the call in which it came goes on afterwards.
+    Restart,
 }
 
 /// A signal that is about to be delivered to a traced thread, whatever its

@@ -6,6 +6,7 @@
 extern crate self as ipcspec_faults;
 
 mod call;
+mod files;
 pub mod tracer;
 
 pub mod msgqueue;
@@ -20,6 +21,7 @@ use nix::Result;
 use nix::unistd::Pid;
 
 pub use call::{Arrival, Call, Effect, Fate, Fd, Kind, Notes, Number};
+pub use files::Opening;
 
 /// What a fault looks at.
 #[derive(Debug, Clone, Copy)]

@@ -32,6 +32,8 @@ pub(crate) const SYSCALL: u64 = 2;
 /// `ERESTARTSYS` to `ERESTARTNOHAND`: the kernel has not decided yet whether
 /// the call is restarted.
 const RESTARTING: std::ops::RangeInclusive<i64> = -514..=-512;
+/// `ERESTARTNOINTR`: the call is restarted, whatever the handler asked for.
+const RESTART_ANYWAY: i64 = -513;
 /// `ERESTART_RESTARTBLOCK`: the call goes on through `restart_syscall`.
 const RESTART_BLOCK: i64 = -516;
 
@@ -309,6 +311,8 @@ impl Tracer {
                 sleep(pid)?;
                 return self.go_on(pid, 0);
             }
+            Fate::Interrupt => decide(pid, -i64::from(libc::EINTR))?,
+            Fate::Restart => decide(pid, RESTART_ANYWAY)?,
             Fate::Deliver | Fate::Twice => {}
         }
         let process = arrival.process().as_raw();
@@ -342,6 +346,16 @@ fn resume_call(pid: Pid) -> Result<()> {
     if number as i64 >= 0 && interrupted.contains(&(registers.rax as i64)) {
         registers.rax = number;
         registers.rip -= SYSCALL;
+        set_registers(pid, &registers)?;
+    }
+    Ok(())
+}
+
+/// Takes from the kernel the choice whether an interrupted call is restarted.
+fn decide(pid: Pid, result: i64) -> Result<()> {
+    let mut registers = registers(pid)?;
+    if registers.orig_rax as i64 >= 0 && RESTARTING.contains(&(registers.rax as i64)) {
+        registers.rax = result as u64;
         set_registers(pid, &registers)?;
     }
     Ok(())

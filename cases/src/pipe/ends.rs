@@ -170,8 +170,9 @@ fn pipe_takes_two_descriptors() -> Verdict {
     let mut place = [-7, -7];
     check!(pipe_into(Some(&mut place), 0) == Err(EMFILE));
     check!(place == [-7, -7]);
-    let last = dup(&r)?;
-    check!(dup(&last).map(drop) == Err(EMFILE));
+    let last = dup(&r);
+    check!(last.is_ok());
+    check!(dup(&r).map(drop) == Err(EMFILE));
     Ok(())
 }
 

@@ -204,7 +204,7 @@ fn each_byte_goes_to_one_reader() -> Verdict {
     readers.blocked_in(OPEN)?;
     let w = fifo.writer()?;
     readers.blocked_in(READ)?;
-    let mut sent = pattern(8 * page_size());
+    let mut sent = pattern(page_size());
     check!(write(&w, &sent) == Ok(sent.len()));
     drop(w);
     readers.join()?;

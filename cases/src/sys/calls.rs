@@ -65,4 +65,10 @@ calls! {
     MMAP = "mmap": SYS_mmap;
     LINK = "link": SYS_linkat, #[cfg(target_arch = "x86_64")] SYS_link;
     UNLINK = "unlink": SYS_unlinkat, #[cfg(target_arch = "x86_64")] SYS_unlink;
+    PIPE = "pipe": SYS_pipe2, #[cfg(target_arch = "x86_64")] SYS_pipe;
+    DUP = "dup": SYS_dup;
+    IOCTL = "ioctl": SYS_ioctl;
+    MKNOD = "mknod": SYS_mknodat, #[cfg(target_arch = "x86_64")] SYS_mknod;
+    RENAME = "rename": SYS_renameat2, #[cfg(target_arch = "x86_64")] SYS_rename, #[cfg(target_arch = "x86_64")] SYS_renameat;
+    STAT = "stat": SYS_newfstatat, SYS_fstat, #[cfg(target_arch = "x86_64")] SYS_stat;
 }

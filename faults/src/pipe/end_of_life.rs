@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use nix::sys::signal::{Signal, kill};
+
 use crate::prelude::*;
 
 /// The faults of this module.
@@ -17,6 +19,11 @@ pub const FAULTS: &[Fault] = &[
     write_without_reader_vanishes,
     partial_write_is_told_as_epipe,
     second_blocked_writer_is_not_told,
+    end_in_flight_is_not_counted,
+    end_in_flight_is_never_closed,
+    path_to_an_end_holds_it_open,
+    what_was_in_a_closed_pipe_is_kept,
+    sigpipe_comes_to_the_whole_process,
 ];
 
 /// A reader that has read everything sleeps on when the last writer has gone.
@@ -132,4 +139,69 @@ fn partial_write_is_told_as_epipe(call: &mut Call) -> Result<Effect> {
 fn second_blocked_writer_is_not_told(signal: &mut Arrival) -> Fate {
     let nth = if signal.signal() == libc::SIGPIPE { signal.notes().count(0) } else { 0 };
     if nth > 0 && !signal.is_caught() { Fate::Sleep } else { Fate::Deliver }
+}
+
+/// An end that nobody has but a socket, in which it lies unread, is as good as closed.
+#[fault(UNIX_7, "Ancillary messages", on = [SEND, READ, WRITE])]
+fn end_in_flight_is_not_counted(call: &mut Call) -> Result<Effect> {
+    if call.number() == libc::SYS_sendmsg {
+        for pipe in call.descriptors_sent()?.into_iter().map(|number| call.descriptor(number)) {
+            call.notes().count(pipe?.inode);
+        }
+        return call.proceed();
+    }
+    let pipe = call.pipe(0)?;
+    let reads = call.number() == libc::SYS_read;
+    if !call.notes().has(pipe.inode) || !call.ends(&pipe, reads).is_empty() {
+        return call.proceed();
+    }
+    match unread(call.copy(pipe.number)?)? {
+        0 if reads => call.give(0),
+        _ if reads => call.proceed(),
+        _ => call.fail(EPIPE),
+    }
+}
+
+/// An end that is closed while it lies unread in a socket stays open when that socket is gone.
+#[fault(UNIX_7, "Ancillary messages", on = [SEND])]
+fn end_in_flight_is_never_closed(call: &mut Call) -> Result<Effect> {
+    for number in call.descriptors_sent()? {
+        let copy = call.copy(number)?;
+        call.notes().hold(copy);
+    }
+    call.proceed()
+}
+
+/// Opening an end with O_PATH holds that end open.
+#[fault(OPEN_2, "DESCRIPTION", on = [OPEN])]
+fn path_to_an_end_holds_it_open(call: &mut Call) -> Result<Effect> {
+    let number = call.pipe_under_proc()?;
+    if call.argument(call.flags_index()) as i32 & libc::O_PATH != 0 {
+        let copy = call.copy(number)?;
+        call.notes().hold(copy);
+    }
+    call.proceed()
+}
+
+/// A pipe that is closed with something in it keeps that for who may open it anew.
+#[fault(PIPE_7, "I/O on pipes and FIFOs", on = [CLOSE])]
+fn what_was_in_a_closed_pipe_is_kept(call: &mut Call) -> Result<Effect> {
+    let pipe = call.pipe(0)?;
+    if !pipe.is_write_end() && unread(call.copy(pipe.number)?)? > 0 {
+        let copy = call.copy(pipe.number)?;
+        call.notes().hold(copy);
+    }
+    call.proceed()
+}
+
+/// SIGPIPE comes to the thread that wrote, and once more to its process.
+#[fault(POSIX_WRITE, "ERRORS", on = [WRITE])]
+fn sigpipe_comes_to_the_whole_process(call: &mut Call) -> Result<Effect> {
+    call.pipe(0)?;
+    call.then(|call| {
+        if call.result() == -(EPIPE as i64) {
+            kill(call.process(), Signal::SIGPIPE)?;
+        }
+        call.proceed()
+    })
 }
