@@ -45,6 +45,7 @@ pub enum Effect {
 pub struct Notes {
     numbers: HashMap<u64, Option<i64>>,
     held: Vec<OwnedFd>,
+    kept: HashMap<u64, OwnedFd>,
 }
 
 impl Notes {
@@ -63,6 +64,16 @@ impl Notes {
     /// Keeps a descriptor open to the end of the case.
     pub fn hold(&mut self, fd: OwnedFd) {
         self.held.push(fd);
+    }
+
+    /// Keeps a descriptor under `key`, in the place of the one before.
+    pub fn keep(&mut self, key: u64, fd: OwnedFd) {
+        self.kept.insert(key, fd);
+    }
+
+    /// The descriptor under `key`.
+    pub fn kept(&self, key: u64) -> Option<&OwnedFd> {
+        self.kept.get(&key)
     }
 
     /// Whether this key has a number.
@@ -181,6 +192,11 @@ impl Call {
     /// The result on the way out: a count or a negative errno.
     pub fn result(&self) -> i64 {
         self.now.rax as i64
+    }
+
+    /// Whether it failed with this.
+    pub fn failed_with(&self, errno: Errno) -> bool {
+        self.result() == -i64::from(errno as i32)
     }
 
     /// What the descriptor in this argument refers to.
@@ -480,6 +496,12 @@ impl Arrival {
     /// Whether the process has a handler for it.
     pub fn is_caught(&self) -> bool {
         signals_in_status(self.thread, "SigCgt") & 1 << (self.signal() - 1) != 0
+    }
+
+    /// The call that it interrupts, with the result that this has so far; its
+    /// number is -1 where there is none.
+    pub fn call(&self) -> Result<Call> {
+        Call::entered(self.thread, self.notes.clone())
     }
 
     /// What comes with it.

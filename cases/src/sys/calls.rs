@@ -48,4 +48,6 @@ calls! {
     RECV = "recv": SYS_recvfrom, SYS_recvmsg;
     FLOCK = "flock": SYS_flock;
     FCNTL = "fcntl": SYS_fcntl;
+    IOCTL = "ioctl": SYS_ioctl;
+    PIPE = "pipe": SYS_pipe2, #[cfg(target_arch = "x86_64")] SYS_pipe;
 }
