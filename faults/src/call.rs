@@ -14,7 +14,7 @@ use nix::Result;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::tracer::{SYSCALL, peek, poke, registers, set_registers};
+use crate::tracer::{RESTARTING, SYSCALL, peek, poke, registers, set_registers};
 
 /// What looks at the result of a call.
 pub(crate) type Then = Box<dyn FnOnce(&mut Call) -> Result<Effect>>;
@@ -498,10 +498,11 @@ impl Arrival {
         signals_in_status(self.thread, "SigCgt") & 1 << (self.signal() - 1) != 0
     }
 
-    /// The call that it interrupts, with the result that this has so far; its
-    /// number is -1 where there is none.
-    pub fn call(&self) -> Result<Call> {
-        Call::entered(self.thread, self.notes.clone())
+    /// The call that it interrupts in its sleep.
+    pub fn interrupted(&self) -> Option<Call> {
+        let call = Call::entered(self.thread, self.notes.clone()).ok()?;
+        let wakes = RESTARTING.contains(&call.result()) || call.failed_with(Errno::EINTR);
+        (wakes && call.number() >= 0).then_some(call)
     }
 
     /// What comes with it.

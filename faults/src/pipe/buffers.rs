@@ -3,11 +3,11 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsRawFd, OwnedFd};
 
-use nix::fcntl::{SpliceFFlags, tee};
+use nix::fcntl::{OFlag, SpliceFFlags, open, tee};
 use nix::poll::PollFlags;
+use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 
 use crate::prelude::*;
@@ -38,6 +38,12 @@ impl Call {
             .custom_flags(libc::O_NONBLOCK)
             .open(format!("/proc/{}/fd/{number}", self.thread()))
             .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EBADF)))
+    }
+
+    /// The read end of the pipe that this descriptor is an end of.
+    pub(super) fn reader(&self, number: i32) -> Result<OwnedFd> {
+        let path = format!("/proc/{}/fd/{number}", self.thread());
+        open(path.as_str(), OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty())
     }
 
     /// The file in this argument; for anything else the fault has nothing to
@@ -116,13 +122,19 @@ impl Call {
     }
 }
 
+/// The pipe that this is an end of, both its ends in one.
+pub(super) fn whole(end: &OwnedFd) -> Result<File> {
+    let path = format!("/proc/self/fd/{}", end.as_raw_fd());
+    open(path.as_str(), OFlag::O_RDWR | OFlag::O_NONBLOCK, Mode::empty()).map(File::from)
+}
+
 /// What is in a pipe, packet by packet, or all at once where it has none; the
 /// pipe keeps it.
 pub(super) fn content(pipe: &File) -> Result<Vec<Vec<u8>>> {
-    let (r, w) = pipe2(nix::fcntl::OFlag::O_NONBLOCK)?;
+    let (r, w) = pipe2(OFlag::O_NONBLOCK)?;
     match tee(pipe, w, 1 << 30, SpliceFFlags::SPLICE_F_NONBLOCK) {
         Err(EAGAIN) => Ok(vec![]),
-        copied => copied.map(|_| take(&mut File::from(OwnedFd::from(r)))),
+        copied => copied.map(|_| take(&mut File::from(r))),
     }
 }
 

@@ -17,8 +17,6 @@ pub const FAULTS: &[Fault] = &[
     growing_wakes_nobody,
     growing_wakes_one_writer_only,
     maximum_binds_nobody,
-    maximum_binds_the_privileged,
-    maximum_binds_who_shrinks,
     soft_limit_lets_pipes_grow,
     refused_growth_is_counted,
     soft_limit_spares_new_pipes,
@@ -26,6 +24,7 @@ pub const FAULTS: &[Fault] = &[
     closed_pipes_are_counted_on,
     new_pipe_has_eight_pages,
     unread_bytes_are_counted_in_pages,
+    unread_bytes_are_told_to_readers_only,
 ];
 
 /// The pipe and the size that F_SETPIPE_SZ asks for.
@@ -180,26 +179,6 @@ fn maximum_binds_nobody(call: &mut Call) -> Result<Effect> {
     })
 }
 
-/// CAP_SYS_RESOURCE does not help above /proc/sys/fs/pipe-max-size.
-#[fault(F_GETPIPE_SZ_2CONST, "DESCRIPTION", on = [FCNTL])]
-fn maximum_binds_the_privileged(call: &mut Call) -> Result<Effect> {
-    let (pipe, asked) = size_asked(call)?;
-    if asked > maximum()? && asked > capacity(call.copy(pipe.number)?)? {
-        return call.fail(EPERM);
-    }
-    call.proceed()
-}
-
-/// A capacity above /proc/sys/fs/pipe-max-size is refused when a larger pipe is to shrink to it, too.
-#[fault(PIPE_7, "BUGS", on = [FCNTL])]
-fn maximum_binds_who_shrinks(call: &mut Call) -> Result<Effect> {
-    let (pipe, asked) = size_asked(call)?;
-    if asked > maximum()? && asked < capacity(call.copy(pipe.number)?)? {
-        return call.fail(EPERM);
-    }
-    call.proceed()
-}
-
 /// The soft limit keeps new pipes small, and lets them grow afterwards.
 #[fault(PIPE_7, "/proc files", on = [FCNTL])]
 fn soft_limit_lets_pipes_grow(call: &mut Call) -> Result<Effect> {
@@ -292,6 +271,19 @@ fn unread_bytes_are_counted_in_pages(call: &mut Call) -> Result<Effect> {
     call.then(move |call| {
         let pages = call.number_at::<i32>(place)?.max(0) as usize;
         call.set_number_at(place, pages.next_multiple_of(page_size()) as i32)?;
+        call.proceed()
+    })
+}
+
+/// FIONREAD tells 0 at the write end.
+#[fault(PIPE_7, "Pipe capacity", on = [IOCTL])]
+fn unread_bytes_are_told_to_readers_only(call: &mut Call) -> Result<Effect> {
+    let (pipe, [_, op, place, ..]) = (call.pipe(0)?, call.arguments());
+    if op != libc::FIONREAD as u64 || !pipe.is_write_end() {
+        return call.proceed();
+    }
+    call.then(move |call| {
+        call.set_number_at(place, 0)?;
         call.proceed()
     })
 }

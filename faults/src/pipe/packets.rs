@@ -47,14 +47,16 @@ fn packet_mode_is_ignored(call: &mut Call) -> Result<Effect> {
 /// What a short read leaves of a packet is read next.
 #[fault(PIPE_2, "DESCRIPTION", on = [READ, READV])]
 fn rest_of_a_cut_packet_stays(call: &mut Call) -> Result<Effect> {
-    let (pipe, asked) = (has_packets(call.pipe(0)?)?, length(call)? as usize);
+    let (pipe, asked) = (call.pipe(0)?, length(call)? as usize);
     let mut pipe = whole(call, pipe)?;
-    let packet = content(&pipe)?.into_iter().next().unwrap_or_default();
-    if asked == 0 || packet.len() <= asked {
-        return call.proceed();
-    }
+    let packets = content(&pipe)?;
+    let all: usize = packets.iter().map(Vec::len).sum();
     call.then(move |call| {
-        let rest = packet[asked..].to_vec();
+        let left = all - call.result().max(0) as usize;
+        if asked == 0 || unread(&pipe)? == left {
+            return call.proceed();
+        }
+        let rest = packets[0][asked..].to_vec();
         let others = take(&mut pipe);
         for packet in [rest].iter().chain(&others) {
             put(&mut pipe, packet);
@@ -103,11 +105,11 @@ fn full_packet_runs_into_the_next(call: &mut Call) -> Result<Effect> {
 /// A write of nothing in packet mode is read like an end of file.
 #[fault(PIPE_2, "DESCRIPTION", on = [READ, WRITE, WRITEV])]
 fn write_of_nothing_is_a_packet(call: &mut Call) -> Result<Effect> {
-    let pipe = has_packets(call.pipe(0)?)?;
+    let pipe = call.pipe(0)?;
     let nothing = if call.number() == libc::SYS_read {
         call.notes().of(pipe.inode).take().is_some()
     } else {
-        if length(call)? == 0 {
+        if length(call)? == 0 && has_packets(pipe).is_ok() {
             call.notes().count(pipe.inode);
         }
         false
@@ -118,7 +120,7 @@ fn write_of_nothing_is_a_packet(call: &mut Call) -> Result<Effect> {
 /// A writer that waits for the room of a packet that was read in part is not woken.
 #[fault(PIPE_7, "I/O on pipes and FIFOs", on = [READ, WRITE])]
 fn room_of_a_cut_packet_wakes_no_writer(call: &mut Call) -> Result<Effect> {
-    let (pipe, asked) = (has_packets(call.pipe(0)?)?, call.argument(2) as usize);
+    let (pipe, asked) = (call.pipe(0)?, call.argument(2) as usize);
     if call.number() == libc::SYS_read {
         let packets = content(&call.reopen(pipe.number)?)?;
         if asked > 0 && packets.first().is_some_and(|packet| packet.len() > asked) {
@@ -126,6 +128,7 @@ fn room_of_a_cut_packet_wakes_no_writer(call: &mut Call) -> Result<Effect> {
         }
         return call.proceed();
     }
+    has_packets(pipe)?;
     if !call.reports_nothing(pipe, poll::OUT) || call.notes().has(pipe.inode) {
         return call.proceed();
     }

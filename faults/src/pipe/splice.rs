@@ -8,7 +8,7 @@ use nix::fcntl::{FallocateFlags, fallocate, splice};
 use nix::sys::uio::pwrite;
 use nix::unistd::{Whence, lseek};
 
-use super::buffers::{content, put, put_first, take};
+use super::buffers::{content, put, put_first, take, whole};
 use crate::prelude::*;
 
 /// The faults of this module.
@@ -16,6 +16,7 @@ pub const FAULTS: &[Fault] = &[
     given_offset_moves_the_own_one_too,
     given_offset_stays,
     own_offset_moves_by_what_was_asked,
+    own_offset_stays_where_data_is_short,
     offset_behind_the_end_comes_back,
     data_for_behind_the_end_goes_to_the_end,
     last_byte_of_a_page_is_not_spliced,
@@ -92,6 +93,19 @@ fn own_offset_moves_by_what_was_asked(call: &mut Call) -> Result<Effect> {
     call.then(move |call| {
         if call.argument(given) == 0 && call.result() > 0 {
             lseek(call.copy(file.number)?, asked - call.result(), Whence::SeekCur)?;
+        }
+        call.proceed()
+    })
+}
+
+/// The file's own offset stays when there was less than was asked for.
+#[fault(SPLICE_2, "DESCRIPTION", on = [SPLICE])]
+fn own_offset_stays_where_data_is_short(call: &mut Call) -> Result<Effect> {
+    let (file, given) = seekable(call)?;
+    let asked = call.argument(4) as i64;
+    call.then(move |call| {
+        if call.argument(given) == 0 && (1..asked).contains(&call.result()) {
+            lseek(call.copy(file.number)?, -call.result(), Whence::SeekCur)?;
         }
         call.proceed()
     })
@@ -397,12 +411,12 @@ fn refused_splice_is_told_as_end_of_input(call: &mut Call) -> Result<Effect> {
 
 /// Keeps in mind which file the last page of a pipe belongs to, and how far it is filled.
 pub(super) fn share_page(call: &Call, pipe: Fd, file: Fd, given: usize) -> Result<Effect> {
-    let whole = call.reopen(file.number)?;
+    let whole = OwnedFd::from(call.reopen(file.number)?);
     call.then(move |call| {
         if call.result() > 0 {
             let end = offset(call, file, given)?;
             *call.notes().of(pipe.inode) = Some(end);
-            call.notes().keep(pipe.inode, OwnedFd::from(whole));
+            call.notes().keep(pipe.inode, whole);
         }
         call.proceed()
     })
@@ -436,16 +450,13 @@ fn write_after_a_splice_gets_into_the_file(call: &mut Call) -> Result<Effect> {
 fn write_after_a_splice_on_gets_into_the_rest(call: &mut Call) -> Result<Effect> {
     if call.number() == libc::SYS_splice {
         let (from, to) = (call.source()?, call.target()?);
-        let whole = call.reopen(from.number)?;
-        call.notes().keep(to.inode, OwnedFd::from(whole));
+        call.notes().keep(to.inode, call.copy(from.number)?);
         return call.proceed();
     }
     let (pipe, buffer) = (call.pipe(0)?, call.argument(1));
     call.then(move |call| {
         let written = call.memory(buffer, call.result().max(0) as usize)?;
-        let source = call.notes().kept(pipe.inode).map(|fd| fd.try_clone());
-        let Some(Ok(source)) = source else { return call.proceed() };
-        let mut source = std::fs::File::from(source);
+        let mut source = call.notes().kept(pipe.inode).ok_or(EBADF).and_then(whole)?;
         let mut data = take(&mut source).concat();
         let part = written.len().min(data.len());
         data[..part].copy_from_slice(&written[..part]);

@@ -103,11 +103,11 @@ fn splice_without_reader_raises_no_signal(call: &mut Call) -> Result<Effect> {
 /// A signal that interrupts a sleeping splice or tee costs the source a byte.
 #[fault(SIGNAL_7, "Interruption of system calls and library functions by signal handlers", signals)]
 fn interrupted_splice_loses_a_byte(signal: &mut Arrival) -> Fate {
-    let lose = |call: Call| match call.number() {
-        libc::SYS_splice | libc::SYS_tee => call.lose_a_byte(call.source()?),
-        _ => Ok(()),
-    };
-    let _ = signal.call().and_then(lose);
+    if let Some(call) = signal.interrupted()
+        && [libc::SYS_splice, libc::SYS_tee].contains(&call.number())
+    {
+        let _ = call.source().and_then(|source| call.lose_a_byte(source));
+    }
     Fate::Deliver
 }
 

@@ -1,10 +1,8 @@
 //! Wrong copies: tee that takes, tells or looks at the wrong thing.
 
-use std::os::fd::OwnedFd;
-
 use nix::fcntl::{SpliceFFlags, tee};
 
-use super::buffers::put;
+use super::buffers::{put, whole};
 use crate::prelude::*;
 
 /// The faults of this module.
@@ -86,8 +84,7 @@ fn tee_ignores_which_way_an_end_goes(call: &mut Call) -> Result<Effect> {
 fn copy_goes_with_its_source(call: &mut Call) -> Result<Effect> {
     if call.number() == libc::SYS_tee {
         let (from, to) = (call.source()?, call.target()?);
-        let whole = call.reopen(to.number)?;
-        call.notes().keep(from.inode, OwnedFd::from(whole));
+        call.notes().keep(from.inode, call.reader(to.number)?);
         return call.proceed();
     }
     let pipe = call.pipe(0)?;
@@ -105,17 +102,14 @@ fn copy_goes_with_its_source(call: &mut Call) -> Result<Effect> {
 fn write_after_a_tee_gets_into_both(call: &mut Call) -> Result<Effect> {
     if call.number() == libc::SYS_tee {
         let (from, to) = (call.source()?, call.target()?);
-        let whole = call.reopen(from.number)?;
-        call.notes().keep(to.inode, OwnedFd::from(whole));
+        call.notes().keep(to.inode, call.copy(from.number)?);
         return call.proceed();
     }
     let (pipe, buffer) = (call.pipe(0)?, call.argument(1));
     call.then(move |call| {
         let written = call.memory(buffer, call.result().max(0) as usize)?;
-        let source = call.notes().kept(pipe.inode).map(OwnedFd::try_clone);
-        if let Some(Ok(source)) = source {
-            put(&mut source.into(), &written);
-        }
+        let mut source = call.notes().kept(pipe.inode).ok_or(EBADF).and_then(whole)?;
+        put(&mut source, &written);
         call.proceed()
     })
 }

@@ -36,7 +36,8 @@ pub const FAULTS: &[Fault] = &[
 const IOV_MAX: u64 = libc::UIO_MAXIOV as u64;
 
 fn sum(ranges: &[Range]) -> i64 {
-    ranges.iter().map(|range| range.length).sum::<u64>() as i64
+    let add = |sum: u64, range: &Range| sum.saturating_add(range.length);
+    i64::try_from(ranges.iter().fold(0, add)).unwrap_or(i64::MAX)
 }
 
 /// The offset and flags of preadv2 and pwritev2.
@@ -118,7 +119,7 @@ fn readv_sleeps_until_all_ranges_are_full(call: &mut Call) -> Result<Effect> {
 fn readv_clears_what_it_does_not_fill(call: &mut Call) -> Result<Effect> {
     let (_, ranges) = (call.pipe(0)?, call.ranges()?);
     call.then(move |call| {
-        let mut filled = call.result().max(0) as u64;
+        let mut filled = u64::try_from(call.result()).map_err(|_| EINVAL)?;
         for range in &ranges {
             let part = filled.min(range.length);
             let rest = vec![0; (range.length - part) as usize];
@@ -133,7 +134,7 @@ fn readv_clears_what_it_does_not_fill(call: &mut Call) -> Result<Effect> {
 #[fault(READV_2, "DESCRIPTION", on = [READV])]
 fn range_up_to_a_page_edge_lacks_its_last_byte(call: &mut Call) -> Result<Effect> {
     let (_, ranges) = (call.pipe(0)?, call.ranges()?);
-    let last = |range: &Range| range.address + range.length - 1;
+    let last = |range: &Range| range.address.wrapping_add(range.length - 1);
     let edges = ranges.iter().filter(|range| range.length > 0).map(last);
     let edges: Vec<_> =
         edges.filter(|last| (last + 1).is_multiple_of(page_size() as u64)).collect();
@@ -166,7 +167,7 @@ fn short_writev_counts_whole_ranges_only(call: &mut Call) -> Result<Effect> {
     call.then(move |call| {
         let (mut whole, written) = (0, call.result());
         for range in &ranges {
-            let more = whole + range.length as i64;
+            let more = whole + sum(&[*range]);
             whole = if more <= written { more } else { whole };
         }
         if (1..sum(&ranges)).contains(&written) { call.give(whole) } else { call.proceed() }
