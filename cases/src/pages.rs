@@ -49,6 +49,7 @@ pub const GETSOCKNAME_2: Page = Page("getsockname.2");
 pub const GETSOCKOPT_2: Page = Page("getsockopt.2");
 pub const ICMP_7: Page = Page("icmp.7");
 pub const INODE_7: Page = Page("inode.7");
+pub const IO_SUBMIT_2: Page = Page("io_submit.2");
 pub const IOCTL_TTY_2: Page = Page("ioctl_tty.2");
 pub const IP_7: Page = Page("ip.7");
 pub const IP_ADD_MEMBERSHIP_2CONST: Page = Page("IP_ADD_MEMBERSHIP.2const");

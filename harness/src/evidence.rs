@@ -107,7 +107,7 @@ impl Task {
     }
 
     /// The state letter of /proc/PID/stat.
-    fn state(self) -> Option<char> {
+    pub(crate) fn state(self) -> Option<char> {
         let stat = fs::read_to_string(self.file("stat")).ok()?;
         stat[stat.rfind(')')? + 1..].trim_start().chars().next()
     }

@@ -5,7 +5,6 @@ use std::fs;
 use libc::{O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, SI_MESGQ, c_long};
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, fstat, umask};
@@ -14,6 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, Uid, getegid, geteuid, getuid, mkdir, setresuid, sysconf};
 
 use crate::prelude::*;
+use crate::sys::files::own_mounts;
 use crate::sys::mq::{
     ATTRIBUTES, Attr, CEILINGS, Letter, Mq, NOTIFICATION, Notify, QUEUES, RESOURCE_LIMIT, TRANSFER,
     queue_name,
@@ -673,7 +673,7 @@ fn descriptor_is_closed_on_exec() -> Verdict {
 /// The file of a queue tells the bytes of all its messages, and who is to be notified and how.
 #[case(MQ_OVERVIEW_7, "Mounting the message queue filesystem", settles = ["mq_overview.7 QSIZE", "mq_overview.7 NOTIFY_PID", "mq_overview.7 NOTIFY", "mq_overview.7 SIGNO"], needs = [TRANSFER, NOTIFICATION, Need::CanUnshare(Namespaces::MOUNT)])]
 fn file_tells_size_and_registration() -> Verdict {
-    unshare(CloneFlags::CLONE_NEWNS)?;
+    own_mounts()?;
     mkdir("queues", Mode::S_IRWXU)?;
     mount(Some("none"), "queues", Some("mqueue"), MsFlags::empty(), None::<&str>)?;
     let (mq, name) = Mq::create(SMALL)?;

@@ -429,7 +429,7 @@ fn write_from_memory_that_ends_moves_what_it_tells() -> Verdict {
     for there in edges() {
         let data = pattern(there);
         let memory = Memory::guarded(there)?;
-        memory.store(&data);
+        memory.fill(&data);
         let told = write_from(&w, memory, there + 10);
         check!(matches!(told, Err(EFAULT) | Ok(1..)), "{there} bytes: {told:?}");
         let count = told.unwrap_or(0);
@@ -475,7 +475,7 @@ fn read_stores_nothing_beside_the_buffer() -> Verdict {
         let memory = Memory::guarded(length + 16)?;
         let data = pattern(length + 1);
         for start in [0, 8, 16] {
-            memory.store(&vec![0xff; length + 16]);
+            memory.fill(&vec![0xff; length + 16]);
             check!(write(&w, &data) == Ok(length + 1));
             let count = read_to(&r, memory.part(start..start + length), length)?;
             check!(count <= length);

@@ -94,15 +94,8 @@ impl Memory {
     /// A copy of these bytes, to read and write, that ends at a guard page.
     pub fn holding(bytes: &[u8]) -> Result<Self> {
         let memory = Self::guarded(bytes.len())?;
-        for (offset, byte) in bytes.iter().enumerate() {
-            memory.set(offset, *byte);
-        }
+        memory.fill(bytes);
         Ok(memory)
-    }
-
-    /// What is in it.
-    pub fn bytes(self) -> Vec<u8> {
-        (0..self.length).map(|offset| self.get(offset)).collect()
     }
 
     /// A part of it, in bytes from its beginning.
@@ -173,6 +166,18 @@ impl Memory {
         unsafe { AtomicU8::from_ptr(self.part(offset..offset + 1).pointer()) }.store(byte, SeqCst);
     }
 
+    /// Stores these bytes, from its beginning on.
+    pub fn fill(self, bytes: &[u8]) {
+        for (offset, byte) in bytes.iter().enumerate() {
+            self.set(offset, *byte);
+        }
+    }
+
+    /// Loads all its bytes.
+    pub fn bytes(self) -> Vec<u8> {
+        (0..self.length).map(|offset| self.get(offset)).collect()
+    }
+
     /// Loads the 64-bit number with which it begins.
     pub fn number(self) -> u64 {
         // SAFETY: as above; what is mapped begins with a page.
@@ -188,13 +193,6 @@ impl Memory {
     /// Whether every byte of it is 0.
     pub fn is_zero(self) -> bool {
         (0..self.length).all(|offset| self.get(offset) == 0)
-    }
-
-    /// Stores these bytes at its beginning.
-    pub fn store(self, bytes: &[u8]) {
-        for (offset, byte) in bytes.iter().enumerate() {
-            self.set(offset, *byte);
-        }
     }
 
     /// Where it begins, for the calls of this layer.

@@ -6,6 +6,7 @@
 pub mod calls;
 pub mod descriptors;
 pub mod epoll;
+pub mod eventfd;
 pub mod files;
 pub mod memory;
 pub mod mq;
