@@ -32,12 +32,8 @@ impl Call {
     /// What this descriptor refers to, opened anew for reading and writing,
     /// whatever the descriptor is for.
     pub(super) fn reopen(&self, number: i32) -> Result<File> {
-        File::options()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(format!("/proc/{}/fd/{number}", self.thread()))
-            .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EBADF)))
+        let path = format!("/proc/{}/fd/{number}", self.thread());
+        open(path.as_str(), OFlag::O_RDWR | OFlag::O_NONBLOCK, Mode::empty()).map(File::from)
     }
 
     /// The read end of the pipe that this descriptor is an end of.

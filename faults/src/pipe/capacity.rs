@@ -265,7 +265,7 @@ fn new_pipe_has_eight_pages(call: &mut Call) -> Result<Effect> {
 #[fault(PIPE_7, "Pipe capacity", on = [IOCTL])]
 fn unread_bytes_are_counted_in_pages(call: &mut Call) -> Result<Effect> {
     let (_, [_, op, place, ..]) = (call.pipe(0)?, call.arguments());
-    if op != libc::FIONREAD as u64 {
+    if op != libc::FIONREAD {
         return call.proceed();
     }
     call.then(move |call| {
@@ -279,7 +279,7 @@ fn unread_bytes_are_counted_in_pages(call: &mut Call) -> Result<Effect> {
 #[fault(PIPE_7, "Pipe capacity", on = [IOCTL])]
 fn unread_bytes_are_told_to_readers_only(call: &mut Call) -> Result<Effect> {
     let (pipe, [_, op, place, ..]) = (call.pipe(0)?, call.arguments());
-    if op != libc::FIONREAD as u64 || !pipe.is_write_end() {
+    if op != libc::FIONREAD || !pipe.is_write_end() {
         return call.proceed();
     }
     call.then(move |call| {

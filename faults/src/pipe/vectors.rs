@@ -192,7 +192,7 @@ fn one_range_too_many_is_left_out(call: &mut Call) -> Result<Effect> {
 /// A count of ranges below zero is taken for none.
 #[fault(READV_2, "ERRORS", on = [READV, WRITEV])]
 fn count_below_zero_is_none(call: &mut Call) -> Result<Effect> {
-    if (call.argument(2) as i32) < 0 {
+    if (call.argument(2) as i32).is_negative() {
         call.set_argument(2, 0);
     }
     call.proceed()
@@ -259,7 +259,7 @@ fn failed_readv_takes_a_byte(call: &mut Call) -> Result<Effect> {
 /// preadv2 and pwritev2 ignore an offset where there is none to have.
 #[fault(READV_2, "DESCRIPTION", on = [READV, WRITEV])]
 fn offset_is_ignored_on_a_pipe(call: &mut Call) -> Result<Effect> {
-    (call.pipe(0)?, offset_and_flags(call)?);
+    let _ = (call.pipe(0)?, offset_and_flags(call)?);
     call.set_argument(3, u64::MAX);
     call.proceed()
 }
@@ -267,7 +267,7 @@ fn offset_is_ignored_on_a_pipe(call: &mut Call) -> Result<Effect> {
 /// preadv2 and pwritev2 take -1 for an offset, which a pipe does not have.
 #[fault(READV_2, "DESCRIPTION", on = [READV, WRITEV])]
 fn own_offset_is_refused_on_a_pipe(call: &mut Call) -> Result<Effect> {
-    (call.pipe(0)?, offset_and_flags(call)?);
+    let _ = (call.pipe(0)?, offset_and_flags(call)?);
     call.fail(ESPIPE)
 }
 
@@ -316,6 +316,6 @@ fn noappend_flag_ends_append_mode(call: &mut Call) -> Result<Effect> {
 #[fault(READV_2, "ERRORS", on = [READV, WRITEV])]
 fn unknown_flags_are_ignored(call: &mut Call) -> Result<Effect> {
     let (_, flags) = offset_and_flags(call)?;
-    call.set_argument(5, (flags & (libc::RWF_NOAPPEND - 1 | libc::RWF_NOAPPEND)) as u64);
+    call.set_argument(5, (flags & (2 * libc::RWF_NOAPPEND - 1)) as u64);
     call.proceed()
 }
