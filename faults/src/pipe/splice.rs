@@ -142,7 +142,7 @@ fn data_for_behind_the_end_goes_to_the_end(call: &mut Call) -> Result<Effect> {
 #[fault(SPLICE_2, "RETURN VALUE", on = [SPLICE])]
 fn last_byte_of_a_page_is_not_spliced(call: &mut Call) -> Result<Effect> {
     let (file, length) = (call.file(0)?, call.argument(4));
-    let end = offset(call, file, 1)? as u64 + length;
+    let end = (offset(call, file, 1)? as u64).wrapping_add(length);
     if length < 2 || !end.is_multiple_of(page_size() as u64) {
         return call.proceed();
     }
