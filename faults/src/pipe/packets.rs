@@ -52,8 +52,8 @@ fn rest_of_a_cut_packet_stays(call: &mut Call) -> Result<Effect> {
     let packets = content(&pipe)?;
     let all: usize = packets.iter().map(Vec::len).sum();
     call.then(move |call| {
-        let left = all - call.result().max(0) as usize;
-        if asked == 0 || unread(&pipe)? == left {
+        let left = all.checked_sub(call.result().max(0) as usize).ok_or(EAGAIN)?;
+        if asked == 0 || unread(&pipe)? >= left {
             return call.proceed();
         }
         let rest = packets[0][asked..].to_vec();
