@@ -51,6 +51,9 @@ fn rest_of_a_cut_packet_stays(call: &mut Call) -> Result<Effect> {
     let mut pipe = whole(call, pipe)?;
     let packets = content(&pipe)?;
     let all: usize = packets.iter().map(Vec::len).sum();
+    if packets.first().is_none_or(|packet| packet.len() <= asked) {
+        return call.proceed();
+    }
     call.then(move |call| {
         let left = all.checked_sub(call.result().max(0) as usize).ok_or(EAGAIN)?;
         if asked == 0 || unread(&pipe)? >= left {
