@@ -14,7 +14,7 @@ use nix::Result;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::tracer::{SYSCALL, peek, poke, registers, set_registers};
+use crate::tracer::{RESTARTING, SYSCALL, peek, poke, registers, set_registers};
 
 /// What a function may use below its stack pointer.
 const RED_ZONE: u64 = 128;
@@ -49,6 +49,7 @@ pub struct Notes {
     numbers: HashMap<u64, Option<i64>>,
     lists: HashMap<u64, Vec<i64>>,
     held: Vec<OwnedFd>,
+    kept: HashMap<u64, OwnedFd>,
 }
 
 impl Notes {
@@ -72,6 +73,16 @@ impl Notes {
     /// Keeps a descriptor open to the end of the case.
     pub fn hold(&mut self, fd: OwnedFd) {
         self.held.push(fd);
+    }
+
+    /// Keeps a descriptor under `key`, in the place of the one before.
+    pub fn keep(&mut self, key: u64, fd: OwnedFd) {
+        self.kept.insert(key, fd);
+    }
+
+    /// The descriptor under `key`.
+    pub fn kept(&self, key: u64) -> Option<&OwnedFd> {
+        self.kept.get(&key)
     }
 
     /// Whether this key has a number.
@@ -202,6 +213,11 @@ impl Call {
     /// The result on the way out: a count or a negative errno.
     pub fn result(&self) -> i64 {
         self.now.rax as i64
+    }
+
+    /// Whether it failed with this.
+    pub fn failed_with(&self, errno: Errno) -> bool {
+        self.result() == -i64::from(errno as i32)
     }
 
     /// What the descriptor in this argument refers to.
@@ -570,6 +586,13 @@ impl Arrival {
     /// Whether the process has a handler for it.
     pub fn is_caught(&self) -> bool {
         signals_in_status(self.thread, "SigCgt") & 1 << (self.signal() - 1) != 0
+    }
+
+    /// The call that it interrupts in its sleep.
+    pub fn interrupted(&self) -> Option<Call> {
+        let call = Call::entered(self.thread, self.notes.clone()).ok()?;
+        let wakes = RESTARTING.contains(&call.result()) || call.failed_with(Errno::EINTR);
+        (wakes && call.number() >= 0).then_some(call)
     }
 
     /// What comes with it.

@@ -31,7 +31,7 @@ pub(crate) const SYSCALL: u64 = 2;
 
 /// `ERESTARTSYS` to `ERESTARTNOHAND`: the kernel has not decided yet whether
 /// the call is restarted.
-const RESTARTING: std::ops::RangeInclusive<i64> = -514..=-512;
+pub(crate) const RESTARTING: std::ops::RangeInclusive<i64> = -514..=-512;
 /// `ERESTARTNOINTR`: the call is restarted, whatever the handler asked for.
 const RESTART_ANYWAY: i64 = -513;
 /// `ERESTART_RESTARTBLOCK`: the call goes on through `restart_syscall`.

@@ -142,7 +142,7 @@ fn two_splices_share_a_source() -> Verdict {
     let movers = Children::spawn(2, |which| {
         close_copy(&w)?;
         let file = File::create(which.to_string())?;
-        while splice(&from, None, &file, None, 17, NONE)? > 0 {}
+        while splice(&from, None, &file, None, 177, NONE)? > 0 {}
         Ok(())
     })?;
     let data: Vec<u8> = (0..=250).flat_map(|byte| [byte; 300]).collect();
@@ -167,7 +167,7 @@ fn two_splices_share_a_target() -> Verdict {
     let movers = Children::spawn(2, |which| {
         let (mut offset, end) = ((which * HALF) as i64, ((which + 1) * HALF) as i64);
         while offset < end {
-            let size = 17.min(end - offset) as usize;
+            let size = 177.min(end - offset) as usize;
             splice(&file, Some(&mut offset), &to, None, size, NONE)?;
         }
         Ok(())
