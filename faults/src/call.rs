@@ -16,6 +16,9 @@ use nix::unistd::Pid;
 
 use crate::tracer::{SYSCALL, peek, poke, registers, set_registers};
 
+/// What a function may use below its stack pointer.
+const RED_ZONE: u64 = 128;
+
 /// What looks at the result of a call.
 pub(crate) type Then = Box<dyn FnOnce(&mut Call) -> Result<Effect>>;
 
@@ -44,6 +47,7 @@ pub enum Effect {
 #[derive(Debug, Default)]
 pub struct Notes {
     numbers: HashMap<u64, Option<i64>>,
+    lists: HashMap<u64, Vec<i64>>,
     held: Vec<OwnedFd>,
 }
 
@@ -58,6 +62,11 @@ impl Notes {
         let number = self.of(key).get_or_insert(0);
         *number += 1;
         *number - 1
+    }
+
+    /// The list under `key`.
+    pub fn list(&mut self, key: u64) -> &mut Vec<i64> {
+        self.lists.entry(key).or_default()
     }
 
     /// Keeps a descriptor open to the end of the case.
@@ -129,6 +138,8 @@ pub struct Call {
     now: user_regs_struct,
     /// What to write back when it is over.
     borrowed: Vec<(u64, Vec<u8>)>,
+    /// Where the scratch memory begins that it has taken so far.
+    scratch: u64,
     over: bool,
     replaced: bool,
     notes: Rc<RefCell<Notes>>,
@@ -137,8 +148,8 @@ pub struct Call {
 impl Call {
     pub(crate) fn entered(thread: Pid, notes: Rc<RefCell<Notes>>) -> Result<Self> {
         let now = registers(thread)?;
-        let borrowed = vec![];
-        Ok(Self { thread, entry: now, now, borrowed, over: false, replaced: false, notes })
+        let (borrowed, scratch) = (vec![], now.rsp - RED_ZONE);
+        Ok(Self { thread, entry: now, now, borrowed, scratch, over: false, replaced: false, notes })
     }
 
     /// The thread that makes it.
@@ -149,6 +160,16 @@ impl Call {
     /// The process that makes it.
     pub fn process(&self) -> Pid {
         process_of(self.thread)
+    }
+
+    /// The parent of that process.
+    pub fn parent(&self) -> Result<Pid> {
+        number_in_status(self.thread, "PPid", 10).map(|number| Pid::from_raw(number as i32))
+    }
+
+    /// The file mode creation mask of that process.
+    pub fn umask(&self) -> Result<u64> {
+        number_in_status(self.thread, "Umask", 8)
     }
 
     /// Its number: `SYS_read`.
@@ -230,6 +251,18 @@ impl Call {
         }
     }
 
+    /// A path, or any text that ends in a NUL, in the thread's memory.
+    pub fn text(&self, address: u64) -> Result<String> {
+        let mut text = vec![];
+        while text.len() < libc::PATH_MAX as usize {
+            match self.number_at::<u8>(address + text.len() as u64)? {
+                0 => return String::from_utf8(text).map_err(|_| Errno::EILSEQ),
+                byte => text.push(byte),
+            }
+        }
+        Err(Errno::ENAMETOOLONG)
+    }
+
     /// Memory of the thread.
     pub fn memory(&self, address: u64, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
@@ -249,6 +282,16 @@ impl Call {
             self.borrowed.push((address, self.memory(address, bytes.len())?));
         }
         poke(self.thread, address, bytes)
+    }
+
+    /// Memory for the arguments of other calls, with these bytes in it: on the
+    /// thread's stack, below all that it uses, until the call is over.
+    pub fn scratch(&mut self, bytes: &[u8]) -> Result<u64> {
+        let address = (self.scratch - bytes.len() as u64) & !15;
+        self.borrowed.push((address, self.memory(address, bytes.len())?));
+        self.scratch = address;
+        poke(self.thread, address, bytes)?;
+        Ok(address)
     }
 
     /// Changes a number in the thread's memory.
@@ -295,9 +338,45 @@ impl Call {
         self.instead(self.number(), self.arguments(), look)
     }
 
+    /// Other calls in its place, or after it, one after the other; then this
+    /// looks at the result of the last.
+    pub fn instead_all(
+        &self,
+        mut calls: Vec<(c_long, [u64; 6])>,
+        look: impl FnOnce(&mut Self) -> Result<Effect> + 'static,
+    ) -> Result<Effect> {
+        let last = calls.pop().ok_or(Errno::EINVAL)?;
+        let look: Then = Box::new(look);
+        let all = calls.into_iter().rev().fold((last, look), |(next, look), call| {
+            let (number, arguments) = next;
+            (
+                call,
+                Box::new(move |_: &mut Self| Ok(Effect::Instead { number, arguments, then: look })),
+            )
+        });
+        let ((number, arguments), then) = all;
+        Ok(Effect::Instead { number, arguments, then })
+    }
+
+    /// It happens; then this looks at its result, also when a signal
+    /// interrupts it: at -512 to -516, from which the kernel tells whether it
+    /// begins anew.
+    pub fn then_always(
+        &self,
+        look: impl FnOnce(&mut Self) -> Result<Effect> + 'static,
+    ) -> Result<Effect> {
+        self.once_more(look)
+    }
+
     /// It sleeps until a signal comes: the wake-up never does.
     pub fn sleep(&self) -> Result<Effect> {
         self.instead(libc::SYS_ppoll, [0; 6], |call| call.fail(Errno::EINTR))
+    }
+
+    /// On the way out: a signal has interrupted it, and the kernel begins it
+    /// anew unless a handler without SA_RESTART runs.
+    pub fn restart(&self) -> Result<Effect> {
+        self.give(-512)
     }
 
     pub(crate) fn is_changed(&self) -> bool {
@@ -414,6 +493,13 @@ fn process_of(thread: Pid) -> Pid {
     line.and_then(|number| number.trim().parse().ok()).map_or(thread, Pid::from_raw)
 }
 
+/// The number behind `name` in /proc/PID/status.
+fn number_in_status(thread: Pid, name: &str, base: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).map_err(|_| Errno::ESRCH)?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.and_then(|text| u64::from_str_radix(text.trim(), base).ok()).ok_or(Errno::EINVAL)
+}
+
 /// The set behind `name` in /proc/PID/status.
 pub(crate) fn signals_in_status(thread: Pid, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
@@ -441,6 +527,20 @@ pub enum Fate {
     Kill,
     /// It never comes, and the thread sleeps from now on.
     Sleep,
+}
+
+/// A siginfo_t that tells of readiness.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Readiness {
+    signal: c_int,
+    errno: c_int,
+    /// `si_code`: POLL_IN and the like.
+    pub code: c_int,
+    /// `si_band`
+    pub band: c_long,
+    /// `si_fd`
+    pub fd: c_int,
 }
 
 /// A signal that is about to be delivered to a traced thread, whatever its
@@ -485,6 +585,18 @@ impl Arrival {
     /// What comes with it.
     pub fn info(&mut self) -> &mut siginfo_t {
         &mut self.info
+    }
+
+    /// What comes with it when readiness raised it.
+    pub fn readiness(&mut self) -> Option<&mut Readiness> {
+        let faults = [libc::SIGILL, libc::SIGTRAP, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV];
+        let others = faults.contains(&self.signal()) || self.signal() == libc::SIGCHLD;
+        if others || !(1..=6).contains(&self.info.si_code) {
+            return None;
+        }
+        // SAFETY: the kernel's structure begins like this for such a code, and
+        // any bits are a value of each field.
+        Some(unsafe { &mut *(&raw mut self.info).cast::<Readiness>() })
     }
 
     /// What this wrong kernel keeps in mind.

@@ -104,6 +104,9 @@ fn information(pid: Pid) -> Result<siginfo_t> {
 enum Doing {
     /// The call happens; this looks at its result.
     Calling(Call, Then),
+    /// A signal interrupted the call, which goes on by `restart_syscall`
+    /// unless a handler runs.
+    Interrupted(Call, Then),
     /// Another call comes after it, and is not at the door yet.
     Entering(Call, Then),
     /// That call happens; where a fault looks at calls of its kind, the filter
@@ -186,7 +189,7 @@ impl Tracer {
     /// Lets it run, up to the end of its call when somebody looks at that.
     fn go_on(&mut self, pid: Pid, signal: c_int) -> Result<()> {
         match self.threads.get(&pid) {
-            None => go(pid, signal),
+            None | Some(Doing::Interrupted(..)) => go(pid, signal),
             Some(_) => go_to_call(pid, signal),
         }
     }
@@ -198,7 +201,7 @@ impl Tracer {
                 self.threads.insert(pid, Doing::Inside(call, then));
                 return go_to_call(pid, 0);
             }
-            Some(Doing::Calling(call, then)) if registers(pid)?.orig_rax == RESTART as u64 => {
+            Some(Doing::Interrupted(call, then)) if registers(pid)?.orig_rax == RESTART as u64 => {
                 self.threads.insert(pid, Doing::Calling(call, then));
                 return go_to_call(pid, 0);
             }
@@ -258,7 +261,8 @@ impl Tracer {
             return go(pid, 0);
         }
         if call.result() == RESTART_BLOCK && !call.is_replaced() {
-            self.threads.insert(pid, Doing::Calling(call, then));
+            call.restore_arguments()?;
+            self.threads.insert(pid, Doing::Interrupted(call, then));
             return go(pid, 0);
         }
         match then(&mut call).unwrap_or(Effect::Proceed) {
