@@ -221,8 +221,8 @@ fn first_of_the_ready_come_first_always(call: &mut Call) -> Result<Effect> {
         return call.proceed();
     }
     let place = call.scratch(&[0; ALL * EVENT_SIZE])?;
-    let [epoll, events, _, time, ..] = call.arguments();
-    call.instead(call.number(), [epoll, place, ALL as u64, time, 0, 0], move |call| {
+    let [epoll, events, _, time, mask, size] = call.arguments();
+    call.instead(call.number(), [epoll, place, ALL as u64, time, mask, size], move |call| {
         let count = usize::try_from(call.result()).map_err(|_| EINVAL)?;
         let all = call.memory(place, count * EVENT_SIZE)?;
         let mut all: Vec<_> = all.chunks(EVENT_SIZE).collect();

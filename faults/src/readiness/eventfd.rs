@@ -20,7 +20,8 @@ pub const FAULTS: &[Fault] = &[
     short_buffer_is_taken,
     reserved_value_is_nothing,
     whole_buffer_is_written,
-    readiness_is_told_once_full,
+    full_counter_is_told_as_writable,
+    own_limit_is_told_as_that_of_the_system,
 ];
 
 impl Call {
@@ -68,8 +69,11 @@ fn value_is_added_twice(call: &mut Call) -> Result<Effect> {
 #[fault(EVENTFD_2, "DESCRIPTION", on = [READ])]
 fn read_leaves_the_counter(call: &mut Call) -> Result<Effect> {
     call.eventfd()?;
-    call.then(|call| match call.result() {
-        8 => call.instead(libc::SYS_write, call.arguments(), |call| call.give(8)),
+    call.then(|call| match call.number_at::<u64>(call.argument(1)) {
+        // Nothing that may sleep.
+        Ok(..=9) if call.result() == 8 => {
+            call.instead(libc::SYS_write, call.arguments(), |call| call.give(8))
+        }
         _ => call.proceed(),
     })
 }
@@ -157,11 +161,20 @@ fn whole_buffer_is_written(call: &mut Call) -> Result<Effect> {
 
 /// An eventfd is told as writable while its counter is at the maximum.
 #[fault(EVENTFD_2, "DESCRIPTION", on = [POLL])]
-fn readiness_is_told_once_full(call: &mut Call) -> Result<Effect> {
+fn full_counter_is_told_as_writable(call: &mut Call) -> Result<Effect> {
     call.poll_tells(|call, polled| {
         if call.descriptor(polled.fd)?.kind == Kind::Eventfd {
             polled.told |= polled.asked & poll::OUT;
         }
         Ok(())
+    })
+}
+
+/// A process that may open no more descriptors is told that the system is full.
+#[fault(EVENTFD_2, "ERRORS", on = [EVENTFD])]
+fn own_limit_is_told_as_that_of_the_system(call: &mut Call) -> Result<Effect> {
+    call.then(|call| match call.result() {
+        full if full == -(EMFILE as i64) => call.fail(ENFILE),
+        _ => call.proceed(),
     })
 }

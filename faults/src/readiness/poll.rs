@@ -88,7 +88,7 @@ fn fifo_is_hung_up_before_its_first_writer(call: &mut Call) -> Result<Effect> {
         });
     }
     let array = call.polled()?;
-    let (new, index) = (0..array.len())
+    let (new, index) = (0..array.len().min(9))
         .filter_map(|index| Some((call.descriptor(array[index].fd).ok()?, index)))
         .find(|(fd, _)| fd.kind == Kind::Fifo && !call.notes().has(fd.inode))
         .ok_or(EOPNOTSUPP)?;
@@ -233,6 +233,7 @@ fn one_descriptor_is_told_at_a_time(call: &mut Call) -> Result<Effect> {
 #[fault(POLL_2, "DESCRIPTION", on = [POLL])]
 fn first_piece_of_the_array_is_all_that_counts(call: &mut Call) -> Result<Effect> {
     const ON_THE_STACK: u64 = 30;
+    call.polled()?;
     call.set_argument(1, call.argument(1).min(ON_THE_STACK));
     call.proceed()
 }
@@ -269,7 +270,7 @@ fn one_element_above_the_limit_is_taken(call: &mut Call) -> Result<Effect> {
 /// Of all processes that sleep for one object only the first is woken.
 #[fault(POLL_2, "DESCRIPTION", on = [POLL])]
 fn one_process_alone_is_woken(call: &mut Call) -> Result<Effect> {
-    if call.is_poll_ready()? {
+    if !call.may_sleep() || call.is_poll_ready()? {
         return call.proceed();
     }
     call.poll_tells(|call, polled| {
@@ -285,7 +286,7 @@ fn one_process_alone_is_woken(call: &mut Call) -> Result<Effect> {
 /// A poll that sleeps is not woken by an end or error without data.
 #[fault(POLL_2, "DESCRIPTION", on = [POLL])]
 fn end_alone_wakes_nobody(call: &mut Call) -> Result<Effect> {
-    if call.is_poll_ready()? {
+    if !call.may_sleep() || call.is_poll_ready()? {
         return call.proceed();
     }
     call.poll_tells(|_, polled| {
@@ -299,7 +300,7 @@ fn end_alone_wakes_nobody(call: &mut Call) -> Result<Effect> {
 /// A poll that sleeps returns with nothing to tell when an event comes for which it did not ask.
 #[fault(POLL_2, "DESCRIPTION", on = [POLL])]
 fn event_that_nobody_asked_for_wakes(call: &mut Call) -> Result<Effect> {
-    if call.is_poll_ready()? || !call.may_sleep() {
+    if !call.may_sleep() || call.is_poll_ready()? {
         return call.proceed();
     }
     let array = call.polled()?;

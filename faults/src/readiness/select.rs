@@ -179,8 +179,8 @@ fn one_process_alone_is_selected(call: &mut Call) -> Result<Effect> {
 #[fault(SELECT_2, "Arguments", on = [SELECT])]
 fn data_ends_a_select_that_did_not_ask(call: &mut Call) -> Result<Effect> {
     let asked = call.selected();
-    let deaf = asked.iter().all(|member| member.set == Exceptions);
-    if !call.may_sleep() || !deaf || asked.is_empty() {
+    let writes = asked.iter().any(|member| member.set == Writes);
+    if !call.may_sleep() || writes || !asked.iter().any(|member| member.set == Exceptions) {
         return call.proceed();
     }
     let [nfds, _, _, exceptions, time, mask] = call.arguments();

@@ -22,6 +22,7 @@ pub const FAULTS: &[Fault] = &[
     handler_with_restart_does_not_end_an_epoll_wait,
     interrupted_epoll_wait_has_timed_out,
     signal_without_a_handler_ends_a_poll,
+    poll_that_begins_anew_is_not_woken,
     mask_is_ignored,
     missing_mask_is_an_empty_one,
     mask_stays_after_the_wait,
@@ -161,6 +162,22 @@ fn interrupted_epoll_wait_has_timed_out(call: &mut Call) -> Result<Effect> {
 fn signal_without_a_handler_ends_a_poll(call: &mut Call) -> Result<Effect> {
     call.then_always(|call| {
         if (-516..=-512).contains(&call.result()) { call.fail(EINTR) } else { call.proceed() }
+    })
+}
+
+/// A poll that a signal without a handler woke sleeps again, and nothing wakes it any more.
+#[fault(POLL_2, "DESCRIPTION", on = [POLL])]
+fn poll_that_begins_anew_is_not_woken(call: &mut Call) -> Result<Effect> {
+    let thread = call.thread().as_raw() as u64;
+    if call.notes().has(thread) {
+        return call.sleep();
+    }
+    call.then_always(move |call| {
+        if !(-516..=-512).contains(&call.result()) {
+            return call.proceed();
+        }
+        call.notes().count(thread);
+        call.give(ANEW)
     })
 }
 
