@@ -8,10 +8,12 @@ extern crate self as ipcspec_faults;
 mod call;
 pub mod tracer;
 
+pub mod msgqueue;
 pub mod none;
 pub mod pipe;
 pub mod prelude;
 pub mod readiness;
+pub mod sem;
 
 use ipcspec_harness::{Companion, Failure, Source, Syscalls, Verdict};
 use libc::c_long;
@@ -78,7 +80,8 @@ impl Fault {
 
 /// The catalogue: every fault, by mechanism.
 pub fn all() -> Vec<&'static Fault> {
-    const MECHANISMS: [&[&[Fault]]; 2] = [pipe::FAULTS, readiness::FAULTS];
+    const MECHANISMS: [&[&[Fault]]; 4] =
+        [pipe::FAULTS, sem::FAULTS, msgqueue::FAULTS, readiness::FAULTS];
     MECHANISMS.iter().flat_map(|modules| modules.iter()).flat_map(|faults| faults.iter()).collect()
 }
 

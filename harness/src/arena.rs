@@ -137,6 +137,12 @@ impl Arena {
             .ok_or_else(|| Failure::broken(format!("more than {SLOTS} processes in one case")))
     }
 
+    /// What a process of the case found, if one found that something failed.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        let used = (self.slots_used.load(SeqCst) as usize).min(SLOTS);
+        self.slots[..used].iter().find_map(|slot| slot.taken()?.err())
+    }
+
     pub(crate) fn weaken_evidence(&self, level: u32) {
         self.evidence.fetch_max(level, SeqCst);
     }

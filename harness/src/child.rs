@@ -160,7 +160,11 @@ impl Child {
     /// Waits for proof that it sleeps in one of these system calls.
     #[track_caller]
     pub fn blocked_in(&self, calls: Syscalls) -> Verdict {
-        Task::process(self.pid).blocked_in(calls, || self.ended())
+        match (Task::process(self.pid).blocked_in(calls, || self.ended()), self.slot.taken()) {
+            // Why it ended says more than that it did not sleep.
+            (Err(_), Some(Err(failure))) => Err(failure.in_process(&format!("{self:?}"))),
+            (slept, _) => slept,
+        }
     }
 
     /// Waits for proof that it sleeps in one of these system calls, sends it
@@ -293,8 +297,9 @@ impl Drop for Child {
     fn drop(&mut self) {
         // A child that was reaped behind our back has given its id away.
         if !self.reaped.get() && peek(self.pid).is_ok() {
-            let _ = kill(self.pid, Signal::SIGKILL);
-            while waitpid(self.pid, None) == Err(Errno::EINTR) {}
+            let killed = kill(self.pid, Signal::SIGKILL);
+            // One that became another user is left to the keeper.
+            while killed.is_ok() && waitpid(self.pid, None) == Err(Errno::EINTR) {}
         }
         self.slot.free();
     }

@@ -107,7 +107,7 @@ impl Task {
     }
 
     /// The state letter of /proc/PID/stat.
-    fn state(self) -> Option<char> {
+    pub(crate) fn state(self) -> Option<char> {
         let stat = fs::read_to_string(self.file("stat")).ok()?;
         stat[stat.rfind(')')? + 1..].trim_start().chars().next()
     }
@@ -115,7 +115,11 @@ impl Task {
     /// What it does now.
     pub(crate) fn doing(self) -> Doing {
         match File::open(self.file("syscall")) {
-            Ok(file) => parse(&file),
+            Ok(file) => match parse(&file) {
+                // That is what /proc says of a zombie.
+                Doing::Elsewhere if matches!(self.state(), Some('Z' | 'X')) => Doing::Gone,
+                doing => doing,
+            },
             Err(_) => match self.state() {
                 None if !std::path::Path::new("/proc/self/stat").exists() => Doing::Unknown,
                 None | Some('Z' | 'X') => Doing::Gone,

@@ -444,12 +444,15 @@ struct Output {
 }
 
 impl Output {
-    fn drain(&mut self, from: &OwnedFd) {
+    /// Takes what is there; whether there was something.
+    fn drain(&mut self, from: &OwnedFd) -> bool {
+        let mut any = false;
         let mut chunk = [0; 8192];
         while let Ok(length) = nix::unistd::read(from, &mut chunk) {
             if length == 0 {
                 break;
             }
+            any = true;
             let keep = length.min(OUTPUT_KEPT - self.kept.len());
             self.kept.extend_from_slice(&chunk[..keep]);
             self.lost += (length - keep) as u64;
@@ -458,6 +461,7 @@ impl Output {
                 break;
             }
         }
+        any
     }
 }
 
@@ -516,7 +520,8 @@ fn run(
     while end.is_none() {
         let left = deadline.saturating_sub(start.elapsed());
         if left.is_zero() {
-            overdue = Some(Overdue::seen(attendant));
+            let talking = output.drain(&desk.output);
+            overdue = Some(Overdue::seen(attendant, talking));
             kill_all(isolation.namespaces);
             break;
         }
@@ -577,8 +582,8 @@ fn judge(
     let nowhere = |observed: String| Err(Failure::broken(observed).at_the_case());
     if let Some((deadline, Overdue { told, asleep })) = overdue {
         let told = format!("no end after {} s: {told}", deadline.as_secs_f32());
-        return match said {
-            Some(Err(failure)) => Err(failure),
+        return match said.and_then(Verdict::err).or_else(|| arena::arena().failure()) {
+            Some(failure) => Err(failure),
             _ if asleep => Err(Failure::violated("the case", "", "to end", told).at_the_case()),
             _ => nowhere(told),
         };
@@ -744,16 +749,22 @@ fn describe(tasks: &[(Pid, Doing)]) -> String {
 /// A case that was not over at its deadline.
 struct Overdue {
     told: String,
-    /// Every process sleeps in a system call: nobody but the kernel is left
-    /// who could wake one.
+    /// Every process that has not ended sleeps in a system call: nobody but
+    /// the kernel is left who could wake one.
     asleep: bool,
 }
 
 impl Overdue {
-    fn seen(attendant: Option<Pid>) -> Self {
+    /// A case that is `talking` may sleep for the keeper, who reads what it says.
+    fn seen(attendant: Option<Pid>, talking: bool) -> Self {
         let tasks = tasks(attendant);
-        let asleep = |(_, doing): &(Pid, Doing)| matches!(doing, Doing::Call(_));
-        Self { told: describe(&tasks), asleep: !tasks.is_empty() && tasks.iter().all(asleep) }
+        // A zombie wakes nobody.
+        let mut left = tasks.iter().filter(|(_, doing)| *doing != Doing::Gone).peekable();
+        let asleep = |(pid, doing): &(Pid, Doing)| {
+            matches!(doing, Doing::Call(_)) && Task::process(*pid).state() == Some('S')
+        };
+        let all = left.peek().is_some() && left.all(asleep);
+        Self { told: describe(&tasks), asleep: all && !talking }
     }
 }
 

@@ -57,3 +57,44 @@ fn what_cannot_be_is_told_in_one_line() {
         assert!(line.lines().count() == 1 && line.contains(told), "{arguments:?}: {line}");
     }
 }
+
+/// Takes a unit of a semaphore in a child that exits, and tells what is left.
+const UNDONE: &str = r#"
+#include <stdio.h>
+#include <sys/ipc.h>
+#include <sys/sem.h>
+#include <sys/wait.h>
+#include <unistd.h>
+union semun { int val; };
+int main(void) {
+    int set = semget(IPC_PRIVATE, 1, 0600);
+    semctl(set, 0, SETVAL, (union semun){ .val = 5 });
+    if (fork() == 0) {
+        struct sembuf take = { 0, -2, SEM_UNDO };
+        _exit(semop(set, &take, 1) != 0);
+    }
+    wait(NULL);
+    printf("%d\n", semctl(set, 0, GETVAL));
+    return semctl(set, 0, IPC_RMID);
+}
+"#;
+
+#[test]
+fn a_program_in_c_runs_under_a_fault() {
+    let directory = std::env::temp_dir().join(format!("ipcspec-undone-{}", std::process::id()));
+    std::fs::create_dir(&directory).expect("a directory for the test");
+    let (source, program) = (directory.join("undone.c"), directory.join("undone"));
+    std::fs::write(&source, UNDONE).expect("a file for the test");
+    let compiled = Command::new("cc").arg("-o").arg(&program).arg(&source).status();
+    let told = ["none::nothing", "sem::undo::undo_is_forgotten"].map(|fault| {
+        let path = program.display().to_string();
+        let output = ipcspec(&["faults", "exec", fault, "--", &path]);
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    });
+    let _ = std::fs::remove_dir_all(&directory);
+    match compiled {
+        Ok(status) => assert!(status.success(), "the C compiler refuses"),
+        Err(error) => return eprintln!("not asked, for want of a C compiler: {error}"),
+    }
+    assert_eq!(told, ["5", "3"]);
+}

@@ -5,7 +5,6 @@ use std::fs;
 use libc::{O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, SI_MESGQ, c_long};
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, fstat, umask};
@@ -14,6 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, Uid, getegid, geteuid, getuid, mkdir, setresuid, sysconf};
 
 use crate::prelude::*;
+use crate::sys::files::own_mounts;
 use crate::sys::mq::{
     ATTRIBUTES, Attr, CEILINGS, Letter, Mq, NOTIFICATION, Notify, QUEUES, RESOURCE_LIMIT, TRANSFER,
     queue_name,
@@ -31,8 +31,11 @@ pub const CASES: &[Case] = &[
     highest_priority_comes_first_then_the_oldest,
     priority_beyond_the_highest_is_refused,
     full_queue_holds_the_sender_until_a_receive,
+    each_receive_lets_one_sender_go_on,
     receiver_sleeps_until_a_message_comes,
+    each_message_goes_to_one_receiver,
     nonblocking_queue_refuses_to_wait,
+    nonblocking_flag_can_be_set_and_cleared,
     flags_are_shared_after_fork,
     only_the_nonblocking_flag_can_be_set,
     body_beyond_msgsize_is_refused,
@@ -50,6 +53,7 @@ pub const CASES: &[Case] = &[
     caught_signal_ends_a_receive,
     caught_signal_ends_a_send,
     restarting_signal_does_not_end_a_receive,
+    restarting_signal_does_not_end_a_send,
     notification_comes_once,
     notification_waits_for_an_empty_queue,
     sleeping_receiver_comes_before_a_notification,
@@ -63,6 +67,7 @@ pub const CASES: &[Case] = &[
     mode_binds_the_owner,
     stranger_cannot_unlink,
     descriptor_tells_readiness,
+    use_wakes_sleeping_pollers,
     descriptor_is_closed_on_exec,
     file_tells_size_and_registration,
     missing_queue_is_not_opened,
@@ -161,19 +166,33 @@ fn priority_beyond_the_highest_is_refused() -> Verdict {
     Ok(())
 }
 
-/// A queue takes mq_maxmsg messages; then a send sleeps until a receive makes room.
+/// A queue takes mq_maxmsg messages; then a send sleeps until a receive makes room, and keeps its priority.
 #[case(MQ_SEND_3, "DESCRIPTION", settles = ["A08", "A16"], needs = [TRANSFER])]
 fn full_queue_holds_the_sender_until_a_receive() -> Verdict {
     let (mq, _) = Mq::create(Attr::new(2, 16))?;
     mq.send(b"first", 0)?;
     mq.send(b"second", 0)?;
-    let sender = Child::spawn(|| Ok(mq.send(b"third", 0)?))?;
+    let sender = Child::spawn(|| Ok(mq.send(b"third", 5)?))?;
     sender.blocked_in(MQ_SEND)?;
     check!(mq.receive(16) == Ok(Letter::new(b"first", 0)));
     sender.join()?;
+    check!(mq.receive(16) == Ok(Letter::new(b"third", 5)));
     check!(mq.receive(16) == Ok(Letter::new(b"second", 0)));
-    check!(mq.receive(16) == Ok(Letter::new(b"third", 0)));
     Ok(())
+}
+
+/// Of several senders that wait, each receive lets one go on.
+#[case(MQ_SEND_3, "DESCRIPTION", settles = ["A16"], needs = [TRANSFER])]
+fn each_receive_lets_one_sender_go_on() -> Verdict {
+    let (mq, _) = Mq::create(Attr::new(1, 16))?;
+    mq.send(b"first", 0)?;
+    let senders = Children::spawn(3, |_| Ok(mq.send(b"later", 0)?))?;
+    senders.blocked_in(MQ_SEND)?;
+    check!(mq.receive(16) == Ok(Letter::new(b"first", 0)));
+    for _ in 0..3 {
+        check!(mq.receive(16) == Ok(Letter::new(b"later", 0)));
+    }
+    senders.join()
 }
 
 /// A receive from an empty queue sleeps until a message comes, and returns it.
@@ -184,6 +203,24 @@ fn receiver_sleeps_until_a_message_comes() -> Verdict {
     receiver.blocked_in(MQ_RECEIVE)?;
     Mq::open(&name, O_WRONLY)?.send(b"at last", 2)?;
     receiver.join()
+}
+
+/// Of several receivers that wait, each message reaches exactly one.
+#[case(MQ_RECEIVE_3, "DESCRIPTION", settles = ["A12"], needs = [TRANSFER])]
+fn each_message_goes_to_one_receiver() -> Verdict {
+    let (mq, _) = Mq::create(SMALL)?;
+    let sum = Counter::new()?;
+    let receivers = Children::spawn(3, |_| {
+        sum.add(mq.receive(16)?.body.iter().map(|byte| u64::from(*byte)).sum());
+        Ok(())
+    })?;
+    receivers.blocked_in(MQ_RECEIVE)?;
+    for body in [1, 10, 100] {
+        mq.send(&[body], 0)?;
+    }
+    receivers.join()?;
+    check!(sum.get() == 111);
+    Ok(())
 }
 
 /// With O_NONBLOCK a send to a full queue and a receive from an empty one fail with EAGAIN.
@@ -199,6 +236,22 @@ fn nonblocking_queue_refuses_to_wait() -> Verdict {
         check!(mq.receive(16) == Err(EAGAIN));
         Ok(())
     })?;
+    user.join()
+}
+
+/// O_NONBLOCK that mq_setattr sets keeps a receive from waiting, until it is cleared.
+#[case(MQ_GETATTR_3, "DESCRIPTION", needs = [TRANSFER, ATTRIBUTES])]
+fn nonblocking_flag_can_be_set_and_cleared() -> Verdict {
+    let (mq, name) = Mq::create(SMALL)?;
+    let user = Child::spawn(|| {
+        mq.set_attr(Attr { flags: c_long::from(O_NONBLOCK), ..SMALL })?;
+        check!(mq.receive(16) == Err(EAGAIN));
+        mq.set_attr(SMALL)?;
+        check!(mq.receive(16) == Ok(Letter::new(b"waited for", 0)));
+        Ok(())
+    })?;
+    user.blocked_in(MQ_RECEIVE)?;
+    Mq::open(&name, O_WRONLY)?.send(b"waited for", 0)?;
     user.join()
 }
 
@@ -452,6 +505,27 @@ fn restarting_signal_does_not_end_a_receive() -> Verdict {
     receiver.join()
 }
 
+/// After a signal caught with SA_RESTART a sender goes on waiting, and sends its message.
+#[case(SIGNAL_7, "Interruption of system calls and library functions by signal handlers", needs = [TRANSFER])]
+fn restarting_signal_does_not_end_a_send() -> Verdict {
+    let (mq, _) = Mq::create(Attr::new(1, 16))?;
+    mq.send(b"full", 0)?;
+    let caught = Latch::new()?;
+    let sender = Child::spawn(|| {
+        Action::run(move |_| caught.open()).flags(libc::SA_RESTART).on(SIGUSR1)?;
+        check!(mq.send(b"patience", 0) == Ok(()));
+        Ok(())
+    })?;
+    sender.blocked_in(MQ_SEND)?;
+    sender.kill(SIGUSR1)?;
+    sender.reaches(caught)?;
+    sender.blocked_in(MQ_SEND)?;
+    mq.receive(16)?;
+    sender.join()?;
+    check!(mq.receive(16) == Ok(Letter::new(b"patience", 0)));
+    Ok(())
+}
+
 /// A queue, and SIGUSR1 blocked, so that it stays pending where it comes.
 fn queue_to_be_told_of() -> Verdict<(Mq, String)> {
     SigSet::from(SIGUSR1).thread_block()?;
@@ -658,6 +732,28 @@ fn descriptor_tells_readiness() -> Verdict {
     Ok(())
 }
 
+/// A message wakes who sleeps in poll until there is one, and a receive who sleeps until there is room.
+#[case(MQ_OVERVIEW_7, "Linux implementation of message queue descriptors", needs = [TRANSFER])]
+fn use_wakes_sleeping_pollers() -> Verdict {
+    let (mq, _) = Mq::create(Attr::new(1, 16))?;
+    let poller = |events| {
+        let poller = Child::spawn(|| {
+            let mut fds = [PollFd::new(mq.as_fd(), events)];
+            check!(poll(&mut fds, PollTimeout::NONE) == Ok(1));
+            check!(fds[0].revents() == Some(events));
+            Ok(())
+        })?;
+        poller.blocked_in(POLL)?;
+        Verdict::Ok(poller)
+    };
+    let reader = poller(PollFlags::POLLIN)?;
+    mq.send(b"x", 0)?;
+    reader.join()?;
+    let writer = poller(PollFlags::POLLOUT)?;
+    mq.receive(16)?;
+    writer.join()
+}
+
 /// mq_open sets close-on-exec, whether or not O_CLOEXEC asks for it.
 #[case(MQ_OVERVIEW_7, "Linux implementation of message queue descriptors", settles = ["mq_open.3 O_CLOEXEC"], needs = [QUEUES])]
 fn descriptor_is_closed_on_exec() -> Verdict {
@@ -673,7 +769,7 @@ fn descriptor_is_closed_on_exec() -> Verdict {
 /// The file of a queue tells the bytes of all its messages, and who is to be notified and how.
 #[case(MQ_OVERVIEW_7, "Mounting the message queue filesystem", settles = ["mq_overview.7 QSIZE", "mq_overview.7 NOTIFY_PID", "mq_overview.7 NOTIFY", "mq_overview.7 SIGNO"], needs = [TRANSFER, NOTIFICATION, Need::CanUnshare(Namespaces::MOUNT)])]
 fn file_tells_size_and_registration() -> Verdict {
-    unshare(CloneFlags::CLONE_NEWNS)?;
+    own_mounts()?;
     mkdir("queues", Mode::S_IRWXU)?;
     mount(Some("none"), "queues", Some("mqueue"), MsFlags::empty(), None::<&str>)?;
     let (mq, name) = Mq::create(SMALL)?;

@@ -27,12 +27,16 @@ pub const CASES: &[Case] = &[
     most_negative_type_takes_any_message,
     except_takes_the_first_of_another_type,
     sleeping_receiver_ignores_other_types,
+    message_reaches_its_receiver_past_an_older_one,
     copy_leaves_the_message_in_the_queue,
     too_small_a_buffer_leaves_the_message,
+    too_long_a_message_ends_the_sleep_and_stays,
     truncation_removes_the_whole_message,
     full_queue_holds_the_sender_until_a_receive,
     nowait_keeps_a_call_from_sleeping,
     sender_sleeps_until_all_of_its_message_fits,
+    room_for_two_wakes_both_senders,
+    more_room_lets_a_sleeping_sender_go_on,
     empty_messages_fill_a_queue_by_number,
     body_beyond_msgmax_is_refused,
     msgmax_can_be_moved,
@@ -45,8 +49,10 @@ pub const CASES: &[Case] = &[
     caught_signal_ends_a_receive,
     caught_signal_ends_a_send,
     stop_and_continue_do_not_end_a_receive,
+    stop_and_continue_do_not_end_a_send,
     new_queue_is_empty_and_its_creators,
     stat_tells_content_and_last_users,
+    message_handed_to_a_sleeper_is_recorded,
     stat_tells_times_of_last_use,
     stat_tells_time_of_last_change,
     mode_binds_the_owner,
@@ -149,7 +155,7 @@ fn each_message_goes_to_one_receiver() -> Verdict {
     let queue = Queue::private()?;
     let sum = Counter::new()?;
     let receive = || {
-        sum.add(u64::from(queue.receive(1, 0, 0)?.body()[0]));
+        sum.add(queue.receive(1, 0, 0)?.body().iter().map(|byte| u64::from(*byte)).sum());
         Ok(())
     };
     let receivers = Children::spawn(3, |_| receive())?;
@@ -172,9 +178,11 @@ fn queue_of(messages: &[(c_long, u8)]) -> Verdict<Queue> {
     Ok(queue)
 }
 
-/// The letter of the message that this type and these flags select.
+/// The letter of the message that this type and these flags select; `-` where
+/// it has none.
 fn letter(queue: Queue, kind: c_long, flags: i32) -> nix::Result<char> {
-    Ok(char::from(queue.receive(1, kind, flags | IPC_NOWAIT)?.body()[0]))
+    let message = queue.receive(1, kind, flags | IPC_NOWAIT)?;
+    Ok(char::from(*message.body().first().unwrap_or(&b'-')))
 }
 
 /// A receiver that asks for a type gets its messages in the order of sending, and no other.
@@ -222,19 +230,40 @@ fn except_takes_the_first_of_another_type() -> Verdict {
     Ok(())
 }
 
-/// A receiver that sleeps for a type sleeps on when a message of another type comes.
+/// A receiver that sleeps for a type, for low types or for all but one sleeps on when another comes.
 #[case(MSGOP_2, "msgrcv()", settles = ["A11"])]
 fn sleeping_receiver_ignores_other_types() -> Verdict {
-    let queue = Queue::private()?;
-    let receiver =
-        Child::spawn(|| holds!(queue.receive(16, 2, 0) == Ok(Message::new(2, b"wanted"))))?;
-    receiver.blocked_in(MSGRCV)?;
-    queue.send(1, b"other", 0)?;
-    receiver.blocked_in(MSGRCV)?;
-    queue.send(2, b"wanted", 0)?;
-    receiver.join()?;
-    check!(queue.receive(16, 0, IPC_NOWAIT) == Ok(Message::new(1, b"other")));
+    for (kind, flags, other, wanted) in [(2, 0, 1, 2), (-2, 0, 3, 2), (1, MSG_EXCEPT, 1, 2)] {
+        let queue = Queue::private()?;
+        let receiver = Child::spawn(|| {
+            holds!(queue.receive(16, kind, flags) == Ok(Message::new(wanted, b"wanted")))
+        })?;
+        receiver.blocked_in(MSGRCV)?;
+        queue.send(other, b"other", 0)?;
+        receiver.blocked_in(MSGRCV)?;
+        queue.send(wanted, b"wanted", 0)?;
+        receiver.join()?;
+        check!(queue.receive(16, 0, IPC_NOWAIT) == Ok(Message::new(other, b"other")));
+    }
     Ok(())
+}
+
+/// A message goes to the receiver that sleeps for its type, past one that has slept longer for another.
+#[case(MSGOP_2, "msgrcv()", settles = ["A11"])]
+fn message_reaches_its_receiver_past_an_older_one() -> Verdict {
+    let queue = Queue::private()?;
+    let receiver = |kind| -> Verdict<Child> {
+        let receiver =
+            Child::spawn(|| holds!(queue.receive(16, kind, 0) == Ok(Message::new(kind, b"mine"))))?;
+        receiver.blocked_in(MSGRCV)?;
+        Ok(receiver)
+    };
+    let (older, younger) = (receiver(2)?, receiver(1)?);
+    queue.send(1, b"mine", 0)?;
+    younger.join()?;
+    older.blocked_in(MSGRCV)?;
+    queue.send(2, b"mine", 0)?;
+    older.join()
 }
 
 /// MSG_COPY fetches the message at a place, counted from 0, and leaves it in the queue.
@@ -257,6 +286,18 @@ fn too_small_a_buffer_leaves_the_message() -> Verdict {
     let queue = Queue::private()?;
     queue.send(1, b"longer", 0)?;
     check!(queue.receive(5, 0, IPC_NOWAIT) == Err(E2BIG));
+    check!(queue.receive(6, 0, IPC_NOWAIT) == Ok(Message::new(1, b"longer")));
+    Ok(())
+}
+
+/// A message too long for the receiver that sleeps for it ends the sleep with E2BIG and stays, whole.
+#[case(MSGOP_2, "msgrcv()", settles = ["msgop.2 E2BIG"])]
+fn too_long_a_message_ends_the_sleep_and_stays() -> Verdict {
+    let queue = Queue::private()?;
+    let receiver = Child::spawn(|| holds!(queue.receive(5, 0, 0) == Err(E2BIG)))?;
+    receiver.blocked_in(MSGRCV)?;
+    queue.send(1, b"longer", 0)?;
+    receiver.join()?;
     check!(queue.receive(6, 0, IPC_NOWAIT) == Ok(Message::new(1, b"longer")));
     Ok(())
 }
@@ -320,6 +361,32 @@ fn sender_sleeps_until_all_of_its_message_fits() -> Verdict {
     queue.receive(8, 2, IPC_NOWAIT)?;
     sender.join()?;
     check!(queue.receive(8, 3, IPC_NOWAIT) == Ok(Message::new(3, b"abcd")));
+    Ok(())
+}
+
+/// One receive wakes every sleeping sender for whose message it makes room.
+#[case(MSGOP_2, "msgsnd()", settles = ["A16"])]
+fn room_for_two_wakes_both_senders() -> Verdict {
+    let queue = Queue::with_qbytes(8)?;
+    queue.send(1, b"all of 8", 0)?;
+    let senders = Children::spawn(2, |_| Ok(queue.send(1, b"half", 0)?))?;
+    senders.blocked_in(MSGSND)?;
+    queue.receive(8, 0, IPC_NOWAIT)?;
+    senders.join()?;
+    check!(queue.stat()?.qnum == 2);
+    Ok(())
+}
+
+/// A sender that sleeps goes on when IPC_SET raises msg_qbytes so that its message fits.
+#[case(MSGOP_2, "msgsnd()", settles = ["A16"])]
+fn more_room_lets_a_sleeping_sender_go_on() -> Verdict {
+    let queue = Queue::with_qbytes(1)?;
+    queue.send(1, b"x", 0)?;
+    let sender = Child::spawn(|| Ok(queue.send(1, b"y", 0)?))?;
+    sender.blocked_in(MSGSND)?;
+    check!(queue.set_qbytes(2) == Ok(()));
+    sender.join()?;
+    check!(queue.stat()?.qnum == 2);
     Ok(())
 }
 
@@ -503,6 +570,24 @@ fn stop_and_continue_do_not_end_a_receive() -> Verdict {
     receiver.join()
 }
 
+/// A sender that is stopped and continued while it sleeps still sends its message.
+#[case(SIGNAL_7, "Interruption of system calls and library functions by stop signals")]
+fn stop_and_continue_do_not_end_a_send() -> Verdict {
+    let queue = Queue::with_qbytes(1)?;
+    queue.send(1, b"x", 0)?;
+    let sender = Child::spawn(|| holds!(queue.send(1, b"y", 0) == Ok(())))?;
+    sender.blocked_in(MSGSND)?;
+    sender.kill(SIGSTOP)?;
+    sender.wait_stopped()?;
+    sender.kill(SIGCONT)?;
+    sender.wait_continued()?;
+    sender.blocked_in(MSGSND)?;
+    queue.receive(1, 0, IPC_NOWAIT)?;
+    sender.join()?;
+    check!(queue.receive(1, 0, IPC_NOWAIT) == Ok(Message::new(1, b"y")));
+    Ok(())
+}
+
 /// A new queue is empty and unused, belongs to its creator, has the mode asked for and msgmnb bytes of room.
 #[case(MSGGET_2, "DESCRIPTION", settles = ["msgctl.2 msg_perm"])]
 fn new_queue_is_empty_and_its_creators() -> Verdict {
@@ -535,6 +620,22 @@ fn stat_tells_content_and_last_users() -> Verdict {
     let stat = queue.stat()?;
     check!((stat.qnum, stat.cbytes) == (1, 2));
     check!((stat.lspid, stat.lrpid) == (sent_by, received_by));
+    Ok(())
+}
+
+/// A message that went straight to a sleeping receiver was sent and received like any other.
+#[case(MSGOP_2, "msgrcv()", settles = ["msgctl.2 msg_lrpid", "msgctl.2 msg_rtime"])]
+fn message_handed_to_a_sleeper_is_recorded() -> Verdict {
+    let (queue, start) = (Queue::private()?, now()?);
+    let receiver = Child::spawn(|| Ok(queue.receive(8, 0, 0).map(drop)?))?;
+    let received_by = receiver.pid().as_raw();
+    receiver.blocked_in(MSGRCV)?;
+    queue.send(1, b"abc", 0)?;
+    receiver.join()?;
+    let stat = queue.stat()?;
+    check!((stat.qnum, stat.cbytes) == (0, 0));
+    check!((stat.lspid, stat.lrpid) == (getpid().as_raw(), received_by));
+    check!(stat.stime >= start && stat.rtime >= start);
     Ok(())
 }
 
@@ -671,6 +772,10 @@ fn info_tells_the_total_use() -> Verdict {
 /// The highest index that IPC_INFO gives leads MSG_STAT to the queue, its identifier and its status.
 #[case(MSGCTL_2, "RETURN VALUE", settles = ["msgctl.2 MSG_STAT"], needs = [Need::Own(Namespaces::IPC)])]
 fn index_leads_to_the_queue() -> Verdict {
+    // Until an index is used again, Linux gives identifiers that are indexes.
+    for _ in 0..100 {
+        Queue::private()?.remove()?;
+    }
     let queues = [Queue::private()?, Queue::private()?];
     queues[1].send(1, b"abc", 0)?;
     let index = Queue::info(IPC_INFO)?.highest_index;

@@ -18,6 +18,17 @@ pub const CASES: &[Case] = &[
     large_nonblocking_write_takes_what_fits,
 ];
 
+/// Reads so many records of this length, and looks that each is one byte
+/// again and again: those of several writers have not mixed.
+pub(super) fn every_record_is_of_one_byte(r: &OwnedFd, length: usize, records: usize) -> Verdict {
+    for round in 0..records {
+        let record = read_all(r, length)?;
+        check!(record.len() == length, "record {round}");
+        check!(record.iter().all(|byte| *byte == record[0]), "record {round} of {length}");
+    }
+    Ok(())
+}
+
 /// Writes of at most PIPE_BUF bytes by several processes come out whole, each in one piece.
 #[case(PIPE_7, "PIPE_BUF", settles = ["pipe.7 O_NONBLOCK 1", "pipe.7 PIPE_BUF 1"])]
 fn small_writes_do_not_interleave() -> Verdict {
@@ -29,11 +40,7 @@ fn small_writes_do_not_interleave() -> Verdict {
             (0..100).try_for_each(|_| holds!(write(&w, &record) == Ok(length)))
         })?;
         drop(w);
-        for round in 0..300 {
-            let record = read_all(&r, length)?;
-            check!(record.len() == length, "record {round}");
-            check!(record.iter().all(|byte| *byte == record[0]), "record {round} of {length}");
-        }
+        every_record_is_of_one_byte(&r, length, 300)?;
         writers.join()?;
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::unistd::{Whence, lseek};
 
+use super::atomicity::every_record_is_of_one_byte;
 use crate::prelude::*;
 use crate::sys::descriptors::{pattern, read_all, unread};
 use crate::sys::files::file;
@@ -121,11 +122,7 @@ fn small_writev_is_one_block() -> Verdict {
             (0..100).try_for_each(|_| holds!(writev(&w, &parts) == Ok(length)))
         })?;
         drop(w);
-        for round in 0..300 {
-            let record = read_all(&r, length)?;
-            check!(record.len() == length, "record {round}");
-            check!(record.iter().all(|byte| *byte == record[0]), "record {round} of {length}");
-        }
+        every_record_is_of_one_byte(&r, length, 300)?;
         writers.join()?;
     }
     Ok(())

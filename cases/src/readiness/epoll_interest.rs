@@ -10,8 +10,10 @@ use crate::sys::descriptors::{DescriptorLimit, PIDFD_GETFD, closed_fd, foreign_f
 use crate::sys::epoll::{
     EDGE, ERR, EXCLUSIVE, Epoll, HUP, IN, NONE, ONE_SHOT, OUT, PRI, RDHUP, WAKEUP, control,
 };
+use crate::sys::privilege::become_lone_user;
 use crate::sys::program::{A_PROGRAM, Program};
 use crate::sys::sockets::Socket;
+use crate::sys::sysctl::sysctl;
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[
@@ -34,6 +36,8 @@ pub const CASES: &[Case] = &[
     closed_descriptor_is_watched_while_it_has_a_copy,
     copy_of_another_process_keeps_a_descriptor_watched,
     number_used_again_is_a_registration_of_its_own,
+    // The limit.
+    registrations_of_a_user_are_limited,
     // Flags.
     wakeup_flag_is_accepted_from_the_unprivileged,
     exclusive_registration_takes_these_events_and_no_others,
@@ -302,6 +306,40 @@ fn number_used_again_is_a_registration_of_its_own() -> Verdict {
     check!(epoll.ready() == Ok(vec![1, 3]));
     check!(epoll.delete(&r) == Ok(()));
     check!(epoll.ready() == Ok(vec![1]));
+    Ok(())
+}
+
+/// A user whose instances have max_user_watches registrations gets ENOSPC for another, and one again for each that is given back.
+#[case(EPOLL_7, "/proc interfaces", also = [(EPOLL_CTL_2, "ERRORS")], settles = ["epoll_ctl.2 ENOSPC", "epoll.7 /proc/sys/fs/epoll/max_user_watches"], needs = [Need::OtherUsers], deadline = 60)]
+fn registrations_of_a_user_are_limited() -> Verdict {
+    /// More would take too much of the kernel's memory: it is 160 bytes each.
+    const NEAR: usize = 200_000;
+    let limit = sysctl("fs/epoll/max_user_watches")? as usize;
+    if limit > NEAR {
+        return Err(Failure::skipped(vec![format!("at most {NEAR} registrations (have {limit})")]));
+    }
+    become_lone_user(0)?;
+    let (_r, w) = pipe()?;
+    let copies: Vec<_> = (0..450).map(|_| dup(&w)).collect::<Result<_, _>>()?;
+    let mut instances = vec![];
+    for _ in 0..limit / copies.len() {
+        let epoll = Epoll::new()?;
+        copies.iter().try_for_each(|copy| epoll.add(copy, OUT, 0))?;
+        instances.push(epoll);
+    }
+    let (last, mut made) = (Epoll::new()?, instances.len() * copies.len());
+    while made <= limit && last.add(&copies[made % copies.len()], OUT, 0).is_ok() {
+        made += 1;
+    }
+    check!(made == limit);
+    check!(last.add(&w, OUT, 0) == Err(ENOSPC));
+    check!(Epoll::new()?.add(&w, OUT, 0) == Err(ENOSPC));
+    check!(instances[0].modify(&copies[0], NONE, 1) == Ok(()));
+    instances[0].delete(&copies[0])?;
+    check!(last.add(&w, OUT, 0) == Ok(()));
+    check!(Epoll::new()?.add(&w, OUT, 0) == Err(ENOSPC));
+    drop(instances.pop());
+    check!(Epoll::new()?.add(&w, OUT, 0) == Ok(()));
     Ok(())
 }
 

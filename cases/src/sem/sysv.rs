@@ -50,7 +50,9 @@ pub const CASES: &[Case] = &[
     new_set_is_zero_and_says_how_it_was_made,
     set_keeps_value_and_last_pid_of_each_semaphore,
     getpid_names_the_sleeper_that_was_woken,
+    wait_for_zero_counts_as_an_operation,
     sleepers_are_counted_until_they_leave,
+    sleeper_counts_at_the_semaphore_that_lacks,
     semop_and_semctl_set_their_own_times,
     limits_are_those_of_proc,
     sem_info_counts_sets_and_semaphores,
@@ -60,6 +62,7 @@ pub const CASES: &[Case] = &[
     undo_rolls_back_at_exit,
     undo_at_sigkill_lets_the_others_go_on,
     undo_covers_every_semaphore_and_operation,
+    undo_goes_on_past_a_removed_set,
     undo_wakes_who_waits_for_zero,
     undo_spares_operations_without_the_flag,
     own_release_cancels_the_undo,
@@ -172,9 +175,9 @@ fn units_are_counted_and_outlive_the_giver() -> Verdict {
 }
 
 /// When several processes do P and V at once, none of their operations is lost.
-#[case(SEMOP_2, "DESCRIPTION", settles = ["A24"])]
+#[case(SEMOP_2, "DESCRIPTION", settles = ["A24"], deadline = 60)]
 fn concurrent_p_and_v_lose_nothing() -> Verdict {
-    let each = i32::from(highest_value()? / 3);
+    let each = i32::from(highest_value()? / 3).min(1000);
     let sem = Sem::private(&[0])?;
     let three_at_once = |op: Op| {
         let start = Latch::new()?;
@@ -197,7 +200,7 @@ fn concurrent_p_and_v_lose_nothing() -> Verdict {
 /// Between P and V on a semaphore that started at 1 there is never more than one process.
 #[case(SEMOP_2, "DESCRIPTION", settles = ["A25", "A24"], deadline = 60)]
 fn semaphore_at_one_admits_one_process_at_a_time() -> Verdict {
-    const ROUNDS: u64 = 5000;
+    const ROUNDS: u64 = 1000;
     let sem = Sem::private(&[1])?;
     let (inside, total, start) = (Counter::new()?, Counter::new()?, Latch::new()?);
     let worker = || {
@@ -226,9 +229,9 @@ fn set_is_found_by_key_when_its_creator_is_gone() -> Verdict {
     let key = unique_key();
     let creator = Child::spawn(|| Ok(Sem::open(key, 1, libc::IPC_CREAT | 0o600)?.set(0, 4)?))?;
     creator.join()?;
-    let found = Sem::open(key, 0, 0)?;
-    check!(found.get(0) == Ok(4));
-    check!(Sem::open(key, 1, libc::IPC_CREAT | 0o600) == Ok(found));
+    let found = Sem::open(key, 0, 0);
+    check!(found.and_then(|sem| sem.get(0)) == Ok(4));
+    check!(Sem::open(key, 1, libc::IPC_CREAT | 0o600) == found);
     Ok(())
 }
 
@@ -276,7 +279,8 @@ fn no_one_sees_half_a_list() -> Verdict {
     };
     let movers = Children::spawn(2, |_| mover())?;
     start.wait()?;
-    for _ in 0..20_000 {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(300) {
         let values = sem.all()?;
         check!(values[0] + values[1] == 4);
     }
@@ -409,13 +413,14 @@ fn wait_for_zero_ends_at_zero_only() -> Verdict {
     Ok(())
 }
 
-/// SETVAL wakes who waited for the increase or the zero that it brings.
+/// SETVAL wakes all who waited for the increase or the zero that it brings.
 #[case(SEMCTL_2, "DESCRIPTION", settles = ["semctl.2 SETVAL"])]
 fn setval_wakes_who_can_go_on() -> Verdict {
     let sem = Sem::private(&[0, 1])?;
-    let (needy, patient) = (sleeper(sem, &[Op::new(0, -2)])?, sleeper(sem, &[Op::new(1, 0)])?);
-    sem.set(0, 3)?;
-    needy.join()?;
+    let needy = [sleeper(sem, &[Op::new(0, -2)])?, sleeper(sem, &[Op::new(0, -2)])?];
+    let patient = sleeper(sem, &[Op::new(1, 0)])?;
+    sem.set(0, 5)?;
+    needy.into_iter().try_for_each(Child::join)?;
     patient.blocked_in(SEMOP)?;
     sem.set(1, 0)?;
     patient.join()?;
@@ -600,6 +605,18 @@ fn getpid_names_the_sleeper_that_was_woken() -> Verdict {
     Ok(())
 }
 
+/// A wait for zero that goes through leaves its pid and its time, as any operation does.
+#[case(SEMOP_2, "DESCRIPTION", settles = ["semctl.2 sem_otime"])]
+fn wait_for_zero_counts_as_an_operation() -> Verdict {
+    let sem = Sem::private(&[0])?;
+    let waiter = Child::spawn(|| Ok(sem.op(&[Op::new(0, 0)])?))?;
+    let pid = waiter.pid();
+    waiter.join()?;
+    check!(sem.last_pid(0) == Ok(pid));
+    check!(sem.stat()?.otime != 0);
+    Ok(())
+}
+
 /// GETNCNT and GETZCNT count who sleeps for more and for zero, no longer when one is killed or goes on.
 #[case(SEMCTL_2, "DESCRIPTION", settles = ["semctl.2/DESCRIPTION GETNCNT 1", "semctl.2/RETURN VALUE GETNCNT 1", "semctl.2/DESCRIPTION GETZCNT 1", "semctl.2/RETURN VALUE GETZCNT 1"])]
 fn sleepers_are_counted_until_they_leave() -> Verdict {
@@ -617,7 +634,17 @@ fn sleepers_are_counted_until_they_leave() -> Verdict {
     patient.join()
 }
 
-/// A semop sets sem_otime alone; SETVAL, SETALL and IPC_SET set sem_ctime alone.
+/// Who sleeps for a list counts at the semaphore that lacks units, not at the one that has them.
+#[case(SEMOP_2, "DESCRIPTION", settles = ["semctl.2/DESCRIPTION GETNCNT 1"])]
+fn sleeper_counts_at_the_semaphore_that_lacks() -> Verdict {
+    let sem = Sem::private(&[1, 0])?;
+    let waiter = sleeper(sem, &[Op::new(0, -1), Op::new(1, -1)])?;
+    check!((sem.wanting_more(0), sem.wanting_more(1)) == (Ok(0), Ok(1)));
+    sem.op(&[Op::new(1, 1)])?;
+    waiter.join()
+}
+
+/// A semop that is done sets sem_otime alone, one that fails sets nothing; SETVAL, SETALL and IPC_SET set sem_ctime alone.
 #[case(SEMCTL_2, "DESCRIPTION", settles = ["semctl.2 sem_otime", "semctl.2 sem_ctime", "semctl.2 IPC_SET"])]
 fn semop_and_semctl_set_their_own_times() -> Verdict {
     let sets = [Sem::private(&[1])?, Sem::private(&[1])?, Sem::private(&[1])?, Sem::private(&[1])?];
@@ -627,6 +654,7 @@ fn semop_and_semctl_set_their_own_times() -> Verdict {
     sets[1].set(0, 2)?;
     sets[2].set_all(&[2])?;
     sets[3].set_mode(0o640)?;
+    check!(sets[3].op(&[Op::new(0, -2).nowait()]) == Err(EAGAIN));
     check!(sets[3].stat()?.mode & 0o777 == 0o640);
 
     let operated = sets[0].stat()?;
@@ -666,6 +694,10 @@ fn sem_info_counts_sets_and_semaphores() -> Verdict {
 /// SEM_STAT up to the highest index in use finds every set and gives its identifier.
 #[case(SEMCTL_2, "RETURN VALUE", settles = ["semctl.2/DESCRIPTION SEM_STAT 1", "semctl.2/RETURN VALUE SEM_STAT 1", "semctl.2/RETURN VALUE IPC_INFO 1", "semctl.2/RETURN VALUE SEM_INFO 1"])]
 fn sem_stat_finds_a_set_by_index() -> Verdict {
+    // Until an index is used again, Linux gives identifiers that are indexes.
+    for _ in 0..100 {
+        Sem::private(&[0])?.remove()?;
+    }
     let sets = [Sem::private(&[0])?, Sem::private(&[0; 2])?, Sem::private(&[0; 3])?];
     for command in [libc::IPC_INFO, libc::SEM_INFO] {
         let (highest, _) = info(command)?;
@@ -688,8 +720,8 @@ fn sem_stat_any_needs_no_permission() -> Verdict {
     let (index, _) = info(libc::SEM_INFO)?;
     let by_index = Sem { id: index };
     check!(by_index.stat_by(libc::SEM_STAT).map(|_| ()) == Err(EACCES));
-    let (id, stat) = by_index.stat_by(libc::SEM_STAT_ANY)?;
-    check!((id, stat.nsems) == (sem.id, 5));
+    let any = by_index.stat_by(libc::SEM_STAT_ANY);
+    check!(any.map(|(id, stat)| (id, stat.nsems)) == Ok((sem.id, 5)));
     Ok(())
 }
 
@@ -731,32 +763,51 @@ fn undo_at_sigkill_lets_the_others_go_on() -> Verdict {
     waiter.join()
 }
 
-/// Exit undoes the sum of all undoable operations, on every semaphore of the set, up and down.
+/// Exit undoes the sum of all undoable operations, on every semaphore of every set, up and down.
 #[case(SEMOP_2, "NOTES", settles = ["A28"])]
 fn undo_covers_every_semaphore_and_operation() -> Verdict {
-    let sem = Sem::private(&[5, 0, 3, 1])?;
+    let (sem, other) = (Sem::private(&[5, 0, 3, 1])?, Sem::private(&[4])?);
     let holder = Child::spawn(|| {
         sem.op(&[Op::new(0, -3).undo(), Op::new(1, 2).undo(), Op::new(2, -1).undo()])?;
+        other.op(&[Op::new(0, -4).undo()])?;
         sem.op(&[Op::new(2, -2).undo(), Op::new(0, -1).undo()])?;
-        check!(sem.all() == Ok(vec![1, 2, 0, 1]));
+        check!((sem.all(), other.all()) == (Ok(vec![1, 2, 0, 1]), Ok(vec![0])));
         Ok(())
     })?;
     holder.join()?;
-    check!(sem.all() == Ok(vec![5, 0, 3, 1]));
+    check!((sem.all(), other.all()) == (Ok(vec![5, 0, 3, 1]), Ok(vec![4])));
     Ok(())
 }
 
-/// An undo that brings the value to zero wakes who waits for zero.
+/// The removal of one set leaves what a process has to undo at another.
+#[case(SEMOP_2, "NOTES")]
+fn undo_goes_on_past_a_removed_set() -> Verdict {
+    let sets = [Sem::private(&[1])?, Sem::private(&[1])?, Sem::private(&[1])?];
+    let (taken, end) = (Latch::new()?, Latch::new()?);
+    let holder = Child::spawn(|| {
+        sets.iter().try_for_each(|sem| sem.op(&[Op::new(0, -1).undo()]))?;
+        taken.open();
+        end.wait()
+    })?;
+    holder.reaches(taken)?;
+    sets[1].remove()?;
+    end.open();
+    holder.join()?;
+    check!((sets[0].get(0), sets[2].get(0)) == (Ok(1), Ok(1)));
+    Ok(())
+}
+
+/// An undo that brings the value to zero wakes all who wait for zero.
 #[case(SEMOP_2, "DESCRIPTION")]
 fn undo_wakes_who_waits_for_zero() -> Verdict {
     let sem = Sem::private(&[0])?;
     let end = Latch::new()?;
     let giver = holder(sem, &[Op::new(0, 1).undo()], end)?;
-    let patient = sleeper(sem, &[Op::new(0, 0)])?;
+    let patient = [sleeper(sem, &[Op::new(0, 0)])?, sleeper(sem, &[Op::new(0, 0)])?];
     end.open();
     giver.join()?;
     check!(sem.wanting_zero(0) == Ok(0));
-    patient.join()
+    patient.into_iter().try_for_each(Child::join)
 }
 
 /// What a process did without SEM_UNDO stays, beside what it did with it.
@@ -1152,7 +1203,7 @@ refusals! {
     ["semctl.2 ERANGE", "semctl.2 SEMVMX"] setall_beyond_the_maximum_is_refused => ERANGE: Sem::private(&[0, 0])?.set_all(&[0, highest_value()? + 1]);
 
     /// A command that does not exist is invalid.
-    ["semctl.2 EINVAL"] unknown_command_is_refused => EINVAL: Sem::private(&[0])?.ctl(0, 99, 0);
+    ["semctl.2 EINVAL"] unknown_command_is_refused => EINVAL: Sem::private(&[0])?.unknown_command();
 
     /// IPC_STAT to where there is no memory is refused.
     ["semctl.2 EFAULT"] stat_to_no_address_is_refused => EFAULT: Sem::private(&[0])?.ctl_nowhere(libc::IPC_STAT);

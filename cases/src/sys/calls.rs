@@ -52,4 +52,21 @@ calls! {
     RECV = "recv": SYS_recvfrom, SYS_recvmsg;
     FLOCK = "flock": SYS_flock;
     FCNTL = "fcntl": SYS_fcntl;
+    SEMGET = "semget": SYS_semget;
+    SEMCTL = "semctl": SYS_semctl;
+    MSGGET = "msgget": SYS_msgget;
+    MSGCTL = "msgctl": SYS_msgctl;
+    MQ_OPEN = "mq_open": SYS_mq_open;
+    MQ_UNLINK = "mq_unlink": SYS_mq_unlink;
+    MQ_NOTIFY = "mq_notify": SYS_mq_notify;
+    MQ_GETSETATTR = "mq_getsetattr": SYS_mq_getsetattr;
+    KILL = "kill": SYS_kill;
+    EXIT = "exit": SYS_exit;
+    EXEC = "execve": SYS_execve, SYS_execveat;
+    CLONE = "clone": SYS_clone;
+    UNSHARE = "unshare": SYS_unshare;
+    PRLIMIT = "prlimit": SYS_prlimit64, #[cfg(target_arch = "x86_64")] SYS_setrlimit;
+    MMAP = "mmap": SYS_mmap;
+    LINK = "link": SYS_linkat, #[cfg(target_arch = "x86_64")] SYS_link;
+    UNLINK = "unlink": SYS_unlinkat, #[cfg(target_arch = "x86_64")] SYS_unlink;
 }

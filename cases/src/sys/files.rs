@@ -20,15 +20,20 @@ pub fn file(content: impl AsRef<[u8]>) -> Verdict<File> {
     Ok(OpenOptions::new().read(true).write(true).open("file")?)
 }
 
+/// What this process and its children mount from now on is seen by them
+/// alone. The case declares it with `Need::CanUnshare(Namespaces::MOUNT)`.
+pub fn own_mounts() -> Verdict {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let (none, private) = (None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+    mount(none, "/", none, private, none)
+        .map_err(|_| Failure::skipped(vec!["private mounts".to_owned()]))
+}
+
 /// A new directory with a tmpfs that is mounted with these options, seen by
 /// this process and its children alone. The case declares it with
 /// `Need::CanUnshare(Namespaces::MOUNT)`.
 pub fn filesystem(name: &str, options: &str) -> Verdict {
-    unshare(CloneFlags::CLONE_NEWNS)?;
-    let (none, private) = (None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
-    if mount(none, "/", none, private, none).is_err() {
-        return Err(Failure::skipped(vec!["private mounts".to_owned()]));
-    }
+    own_mounts()?;
     fs::create_dir(name)?;
     match mount(Some("tmpfs"), name, Some("tmpfs"), MsFlags::empty(), Some(options)) {
         Err(Errno::EINVAL) => Err(Failure::absent(&format!("tmpfs with {options}"), "EINVAL")),

@@ -119,6 +119,14 @@ impl Sem {
         answer(unsafe { libc::semctl(self.id, number, command, argument) })
     }
 
+    /// A command that does not exist, past the C library, which refuses it
+    /// by itself.
+    pub fn unknown_command(self) -> Result<i32> {
+        // SAFETY: there is no pointer to follow.
+        let got = unsafe { libc::syscall(libc::SYS_semctl, self.id, 0, 99, 0) };
+        answer(got).map(|got| got as i32)
+    }
+
     /// `GETVAL`.
     pub fn get(self, number: i32) -> Result<i32> {
         self.ctl(number, libc::GETVAL, 0)

@@ -46,6 +46,21 @@ pub const SPLICE_FROM_ZERO: Facility = Facility {
     },
 };
 
+/// /dev/null as a target of `splice`, which may refuse a file that does not
+/// support it.
+pub const SPLICE_TO_NULL: Facility =
+    Facility { name: "splice to /dev/null", probe: || splice_nothing_to("/dev/null") };
+
+/// /dev/zero as a target of `splice`.
+pub const SPLICE_TO_ZERO: Facility =
+    Facility { name: "splice to /dev/zero", probe: || splice_nothing_to("/dev/zero") };
+
+fn splice_nothing_to(device: &str) -> Result<()> {
+    let sink = File::options().write(true).open(device).map_err(|_| Errno::ENOENT)?;
+    let (r, _) = pipe()?;
+    splice(r, None, sink, None, 1, NONE).map(drop)
+}
+
 /// Splices exactly so many bytes, in as many calls as it takes; fewer when the
 /// input ends first.
 pub fn splice_all(from: impl AsFd, to: impl AsFd, bytes: usize) -> Result<usize> {
