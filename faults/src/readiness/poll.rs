@@ -87,12 +87,11 @@ fn fifo_is_hung_up_before_its_first_writer(call: &mut Call) -> Result<Effect> {
             call.proceed()
         });
     }
-    let array = call.polled()?;
-    let (new, index) = (0..array.len().min(9))
-        .filter_map(|index| Some((call.descriptor(array[index].fd).ok()?, index)))
-        .find(|(fd, _)| fd.kind == Kind::Fifo && !call.notes().has(fd.inode))
-        .ok_or(EOPNOTSUPP)?;
-    debug_assert!(!new.is_write_end());
+    let index = call.polled()?.iter().position(|polled| {
+        let fd = call.descriptor(polled.fd);
+        fd.is_ok_and(|fd| fd.kind == Kind::Fifo && !call.notes().has(fd.inode))
+    });
+    let index = index.ok_or(EOPNOTSUPP)?;
     let place = call.place_of_polled(index, 6);
     // As soon as it looks, without sleeping.
     call.set_timeout(Some(std::time::Duration::ZERO))?;
