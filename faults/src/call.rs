@@ -549,6 +549,20 @@ pub enum Fate {
     Restart,
 }
 
+/// A siginfo_t that tells of readiness.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Readiness {
+    signal: c_int,
+    errno: c_int,
+    /// `si_code`: POLL_IN and the like.
+    pub code: c_int,
+    /// `si_band`
+    pub band: c_long,
+    /// `si_fd`
+    pub fd: c_int,
+}
+
 /// A signal that is about to be delivered to a traced thread, whatever its
 /// disposition is. SIGKILL never is, and what is accepted with sigtimedwait or
 /// read from a signalfd is not either.
@@ -598,6 +612,18 @@ impl Arrival {
     /// What comes with it.
     pub fn info(&mut self) -> &mut siginfo_t {
         &mut self.info
+    }
+
+    /// What comes with it when readiness raised it.
+    pub fn readiness(&mut self) -> Option<&mut Readiness> {
+        let faults = [libc::SIGILL, libc::SIGTRAP, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV];
+        let others = faults.contains(&self.signal()) || self.signal() == libc::SIGCHLD;
+        if others || !(1..=6).contains(&self.info.si_code) {
+            return None;
+        }
+        // SAFETY: the kernel's structure begins like this for such a code, and
+        // any bits are a value of each field.
+        Some(unsafe { &mut *(&raw mut self.info).cast::<Readiness>() })
     }
 
     /// What this wrong kernel keeps in mind.

@@ -13,6 +13,7 @@ pub mod msgqueue;
 pub mod none;
 pub mod pipe;
 pub mod prelude;
+pub mod readiness;
 pub mod sem;
 
 use ipcspec_harness::{Companion, Failure, Source, Syscalls, Verdict};
@@ -100,7 +101,8 @@ impl Fault {
 
 /// The catalogue: every fault, by mechanism.
 pub fn all() -> Vec<&'static Fault> {
-    const MECHANISMS: [&[&[Fault]]; 3] = [pipe::FAULTS, sem::FAULTS, msgqueue::FAULTS];
+    const MECHANISMS: [&[&[Fault]]; 4] =
+        [pipe::FAULTS, sem::FAULTS, msgqueue::FAULTS, readiness::FAULTS];
     MECHANISMS.iter().flat_map(|modules| modules.iter()).flat_map(|faults| faults.iter()).collect()
 }
 

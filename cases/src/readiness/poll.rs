@@ -35,9 +35,11 @@ pub const CASES: &[Case] = &[
     array_longer_than_the_descriptor_limit_is_refused,
 ];
 
-/// Every choice of events that can be asked for.
+/// What can be asked for: nothing, each event, each two of them, and all.
 fn questions() -> impl Iterator<Item = PollFlags> {
-    (0..=ANY.bits()).map(PollFlags::from_bits_retain).filter(|asked| ANY.contains(*asked))
+    let choices = (0..=ANY.bits()).map(PollFlags::from_bits_retain);
+    choices
+        .filter(|asked| ANY.contains(*asked) && (asked.bits().count_ones() <= 2 || *asked == ANY))
 }
 
 /// Asks every question about this state, and with it for what need not be
@@ -216,7 +218,9 @@ fn every_element_of_a_long_array_is_looked_at() -> Verdict {
     write(&w, b"x")?;
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let mut fds = vec![entry(&empty, IN); limit.min(700) as usize];
-    for place in 0..fds.len() {
+    // The first, those about where the kernel cuts the array, and the last.
+    let last = fds.len() - 1;
+    for place in (0..last).filter(|place| place % 32 < 3 || place % 10 == 0).chain([last]) {
         fds[place].fd = r.as_raw_fd();
         check!(poll_for(&mut fds, 0) == Ok(1), "element {place}");
         let told: Vec<_> = (0..fds.len()).filter(|&other| fds[other].revents != 0).collect();

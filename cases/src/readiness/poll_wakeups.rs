@@ -249,7 +249,7 @@ fn signal_without_a_handler_ends_no_poll() -> Verdict {
     block(SIGUSR2)?;
     let poller = poller(&r, IN, IN)?;
     for signal in [SIGUSR1, SIGUSR2, SIGURG] {
-        poller.blocked_in(POLL)?;
+        poller.blocked_in(POLL_AGAIN)?;
         poller.kill(signal)?;
     }
     write(&w, b"x")?;

@@ -21,6 +21,7 @@ calls! {
     WRITEV = "writev": SYS_writev, SYS_pwritev2;
     CLOSE = "close": SYS_close;
     EXIT_GROUP = "exit_group": SYS_exit_group;
+    EXECVE = "execve": SYS_execve, SYS_execveat;
     LSEEK = "lseek": SYS_lseek;
     OPEN = "open": SYS_openat, #[cfg(target_arch = "x86_64")] SYS_open;
     SPLICE = "splice": SYS_splice;
@@ -31,6 +32,9 @@ calls! {
     POLL_AGAIN = "poll, restarted or not": SYS_restart_syscall, SYS_ppoll, #[cfg(target_arch = "x86_64")] SYS_poll;
     SELECT = "select": SYS_pselect6, #[cfg(target_arch = "x86_64")] SYS_select;
     EPOLL_WAIT = "epoll_wait": SYS_epoll_pwait, SYS_epoll_pwait2, #[cfg(target_arch = "x86_64")] SYS_epoll_wait;
+    EPOLL_CREATE = "epoll_create": SYS_epoll_create1, #[cfg(target_arch = "x86_64")] SYS_epoll_create;
+    EPOLL_CTL = "epoll_ctl": SYS_epoll_ctl;
+    EVENTFD = "eventfd": SYS_eventfd2, #[cfg(target_arch = "x86_64")] SYS_eventfd;
     SEMOP = "semop": SYS_semop, SYS_semtimedop;
     MSGSND = "msgsnd": SYS_msgsnd;
     MSGRCV = "msgrcv": SYS_msgrcv;

@@ -22,11 +22,15 @@ pub const QUEUE_LIMIT: Facility = Facility {
     },
 };
 
-// What the C library's binding lacks, as asm-generic/fcntl.h numbers it.
-const F_SETSIG: c_int = 10;
-const F_GETSIG: c_int = 11;
-const F_SETOWN_EX: c_int = 15;
-const F_GETOWN_EX: c_int = 16;
+/// `F_SETSIG`, which the C library's binding lacks; as asm-generic/fcntl.h
+/// numbers it.
+pub const F_SETSIG: c_int = 10;
+/// `F_GETSIG`, as above.
+pub const F_GETSIG: c_int = 11;
+/// `F_SETOWN_EX`, as above.
+pub const F_SETOWN_EX: c_int = 15;
+/// `F_GETOWN_EX`, as above.
+pub const F_GETOWN_EX: c_int = 16;
 
 /// What kind of number an owner's is: one of `F_OWNER_…`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
