@@ -16,6 +16,9 @@ use nix::unistd::Pid;
 
 use crate::tracer::{SYSCALL, peek, poke, registers, set_registers};
 
+/// What a function may use below its stack pointer.
+const RED_ZONE: u64 = 128;
+
 /// What looks at the result of a call.
 pub(crate) type Then = Box<dyn FnOnce(&mut Call) -> Result<Effect>>;
 
@@ -129,6 +132,8 @@ pub struct Call {
     now: user_regs_struct,
     /// What to write back when it is over.
     borrowed: Vec<(u64, Vec<u8>)>,
+    /// Where the scratch memory begins that it has taken so far.
+    scratch: u64,
     over: bool,
     replaced: bool,
     notes: Rc<RefCell<Notes>>,
@@ -137,8 +142,8 @@ pub struct Call {
 impl Call {
     pub(crate) fn entered(thread: Pid, notes: Rc<RefCell<Notes>>) -> Result<Self> {
         let now = registers(thread)?;
-        let borrowed = vec![];
-        Ok(Self { thread, entry: now, now, borrowed, over: false, replaced: false, notes })
+        let (borrowed, scratch) = (vec![], now.rsp - RED_ZONE);
+        Ok(Self { thread, entry: now, now, borrowed, scratch, over: false, replaced: false, notes })
     }
 
     /// The thread that makes it.
@@ -149,6 +154,11 @@ impl Call {
     /// The process that makes it.
     pub fn process(&self) -> Pid {
         process_of(self.thread)
+    }
+
+    /// The file mode creation mask of that process.
+    pub fn umask(&self) -> Result<u64> {
+        number_in_status(self.thread, "Umask", 8)
     }
 
     /// Its number: `SYS_read`.
@@ -230,6 +240,18 @@ impl Call {
         }
     }
 
+    /// A path, or any text that ends in a NUL, in the thread's memory.
+    pub fn text(&self, address: u64) -> Result<String> {
+        let mut text = vec![];
+        while text.len() < libc::PATH_MAX as usize {
+            match self.number_at::<u8>(address + text.len() as u64)? {
+                0 => return String::from_utf8(text).map_err(|_| Errno::EILSEQ),
+                byte => text.push(byte),
+            }
+        }
+        Err(Errno::ENAMETOOLONG)
+    }
+
     /// Memory of the thread.
     pub fn memory(&self, address: u64, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
@@ -249,6 +271,16 @@ impl Call {
             self.borrowed.push((address, self.memory(address, bytes.len())?));
         }
         poke(self.thread, address, bytes)
+    }
+
+    /// Memory for the arguments of other calls, with these bytes in it: on the
+    /// thread's stack, below all that it uses, until the call is over.
+    pub fn scratch(&mut self, bytes: &[u8]) -> Result<u64> {
+        let address = (self.scratch - bytes.len() as u64) & !15;
+        self.borrowed.push((address, self.memory(address, bytes.len())?));
+        self.scratch = address;
+        poke(self.thread, address, bytes)?;
+        Ok(address)
     }
 
     /// Changes a number in the thread's memory.
@@ -412,6 +444,13 @@ fn process_of(thread: Pid) -> Pid {
     let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
     line.and_then(|number| number.trim().parse().ok()).map_or(thread, Pid::from_raw)
+}
+
+/// The number behind `name` in /proc/PID/status.
+fn number_in_status(thread: Pid, name: &str, base: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).map_err(|_| Errno::ESRCH)?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.and_then(|text| u64::from_str_radix(text.trim(), base).ok()).ok_or(Errno::EINVAL)
 }
 
 /// The set behind `name` in /proc/PID/status.

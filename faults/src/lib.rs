@@ -8,9 +8,11 @@ extern crate self as ipcspec_faults;
 mod call;
 pub mod tracer;
 
+pub mod ipc;
 pub mod none;
 pub mod pipe;
 pub mod prelude;
+pub mod shm;
 
 use ipcspec_harness::{Companion, Failure, Source, Syscalls, Verdict};
 use libc::c_long;
@@ -77,7 +79,7 @@ impl Fault {
 
 /// The catalogue: every fault, by mechanism.
 pub fn all() -> Vec<&'static Fault> {
-    const MECHANISMS: [&[&[Fault]]; 1] = [pipe::FAULTS];
+    const MECHANISMS: [&[&[Fault]]; 3] = [pipe::FAULTS, shm::FAULTS, ipc::FAULTS];
     MECHANISMS.iter().flat_map(|modules| modules.iter()).flat_map(|faults| faults.iter()).collect()
 }
 

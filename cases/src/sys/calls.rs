@@ -48,4 +48,25 @@ calls! {
     RECV = "recv": SYS_recvfrom, SYS_recvmsg;
     FLOCK = "flock": SYS_flock;
     FCNTL = "fcntl": SYS_fcntl;
+    SEMGET = "semget": SYS_semget;
+    SEMCTL = "semctl": SYS_semctl;
+    MSGGET = "msgget": SYS_msgget;
+    MSGCTL = "msgctl": SYS_msgctl;
+    EXEC = "execve": SYS_execve, SYS_execveat;
+    UNSHARE = "unshare": SYS_unshare;
+    MMAP = "mmap": SYS_mmap;
+    UNLINK = "unlink": SYS_unlinkat, #[cfg(target_arch = "x86_64")] SYS_unlink;
+    SHMGET = "shmget": SYS_shmget;
+    SHMAT = "shmat": SYS_shmat;
+    SHMDT = "shmdt": SYS_shmdt;
+    SHMCTL = "shmctl": SYS_shmctl;
+    MUNMAP = "munmap": SYS_munmap;
+    MPROTECT = "mprotect": SYS_mprotect;
+    MREMAP = "mremap": SYS_mremap;
+    MSYNC = "msync": SYS_msync;
+    MEMFD_CREATE = "memfd_create": SYS_memfd_create;
+    FTRUNCATE = "ftruncate": SYS_ftruncate;
+    FCHMOD = "fchmod": SYS_fchmod;
+    PWRITE = "pwrite": SYS_pwrite64;
+    STAT = "stat": SYS_newfstatat, #[cfg(target_arch = "x86_64")] SYS_stat;
 }

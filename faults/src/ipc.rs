@@ -1,0 +1,4 @@
+//! x
+use crate::Fault;
+/// x
+pub const FAULTS: &[&[Fault]] = &[];
