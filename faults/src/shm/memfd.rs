@@ -67,11 +67,9 @@ fn memory_file_is_always_closed_on_exec(call: &mut Call) -> Result<Effect> {
 #[fault(MEMFD_CREATE_2, "DESCRIPTION", on = [MEMFD_CREATE])]
 fn file_of_the_same_name_is_the_same_file(call: &mut Call) -> Result<Effect> {
     let name = call.text(call.argument(0))?;
-    let key = name.bytes().fold(0, |key: u64, byte| key.wrapping_mul(31) + u64::from(byte));
+    let key = Notes::key(&name);
     let first = *call.notes().of(key);
-    if let Some(first) = first
-        && call.path_of(first as u64).is_ok_and(|path| path.starts_with("/memfd:"))
-    {
+    if let Some(first) = first {
         let copy = [first as u64, F_DUPFD_CLOEXEC as u64, 0, 0, 0, 0];
         return call.instead(libc::SYS_fcntl, copy, |call| call.proceed());
     }
@@ -255,8 +253,12 @@ fn seal_belongs_to_its_descriptor(call: &mut Call) -> Result<Effect> {
         return if is_its { call.proceed() } else { call.give(0) };
     }
     added(call)?;
-    call.notes().count(descriptor);
-    call.proceed()
+    call.then(move |call| {
+        if call.result() == 0 {
+            call.notes().count(descriptor);
+        }
+        call.proceed()
+    })
 }
 
 /// A descriptor that is not open for writing adds seals, and they are forgotten.

@@ -244,7 +244,7 @@ fn validated_flags_are_not_looked_at(call: &mut Call) -> Result<Effect> {
 /// MAP_SHARED refuses flags that it does not know.
 #[fault(MMAP_2, "The flags argument", on = [MMAP])]
 fn shared_mapping_validates_its_flags(call: &mut Call) -> Result<Effect> {
-    if flags(call) & MAP_SHARED_VALIDATE == MAP_SHARED {
+    if !is_anonymous(call) && flags(call) & MAP_SHARED_VALIDATE == MAP_SHARED {
         set_flags(call, flags(call) | MAP_SHARED_VALIDATE);
     }
     call.proceed()

@@ -132,10 +132,10 @@ fn last_detach_leaves_a_removed_segment(call: &mut Call) -> Result<Effect> {
     if is_last && call.notes().has(segment | REMOVED) { call.give(0) } else { call.proceed() }
 }
 
-/// What is written to shm_rmid_forced is read from there and has no effect.
+/// What is written to shm_rmid_forced has no effect.
 #[fault(PROC_SYS_KERNEL_5, "DESCRIPTION", on = [WRITE])]
 fn forced_removal_is_not_switched_on(call: &mut Call) -> Result<Effect> {
-    let forced = call.path_of(call.argument(0))?.ends_with("/shm_rmid_forced");
+    let forced = call.path(0)?.ends_with("/shm_rmid_forced");
     if forced { call.give(call.argument(2)) } else { call.proceed() }
 }
 
@@ -247,7 +247,7 @@ fn stat_any_asks_for_permission(call: &mut Call) -> Result<Effect> {
     call.proceed()
 }
 
-/// SHM_STAT and SHM_STAT_ANY give 0, as IPC_STAT does, and not the identifier.
+/// SHM_STAT and SHM_STAT_ANY give the index that they are asked about, not the identifier.
 #[fault(SHMCTL_2, "RETURN VALUE", on = [SHMCTL])]
 fn stat_by_index_gives_the_index(call: &mut Call) -> Result<Effect> {
     if !call.controls(SHM_STAT) && !call.controls(SHM_STAT_ANY) {

@@ -131,10 +131,4 @@ impl Call {
         let arguments = [start, length, (PROT_READ | PROT_WRITE) as u64, flags as u64, u64::MAX, 0];
         self.instead(libc::SYS_mmap, arguments, |call| call.proceed())
     }
-
-    /// The file behind a descriptor, as /proc shows it.
-    pub(crate) fn path_of(&self, number: u64) -> Result<String> {
-        let link = fs::read_link(format!("/proc/{}/fd/{}", self.thread(), number as c_int));
-        link.map(|path| path.to_string_lossy().into_owned()).map_err(|_| EBADF)
-    }
 }
