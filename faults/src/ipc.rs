@@ -64,7 +64,7 @@ const MODE: u64 = 20;
 /// No status structure is longer.
 const STATUS: usize = 128;
 
-/// Below it in the notes: what is known of keys and identifiers.
+/// Beyond the kinds and keys in the notes: what it is that is known.
 const ASPECT: u32 = 40;
 
 impl Call {
@@ -212,8 +212,8 @@ fn private_key_is_a_key(call: &mut Call) -> Result<Effect> {
     got(call, move |call, id| *call.notes().of(note) = Some(id))
 }
 
-/// IPC_EXCL refuses a second object under IPC_PRIVATE.
-#[fault(SHMGET_2, "NOTES", on = [MSGGET, SEMGET, SHMGET])]
+/// IPC_EXCL refuses a second semaphore set under IPC_PRIVATE.
+#[fault(SEMGET_2, "NOTES", on = [SEMGET])]
 fn private_key_obeys_exclusion(call: &mut Call) -> Result<Effect> {
     if !call.is_private() {
         return call.proceed();
@@ -300,7 +300,7 @@ fn old_identifier_leads_to_the_newest_object(call: &mut Call) -> Result<Effect> 
 
 /// A stat by name; the name and where the status is.
 fn named(call: &Call) -> Result<(String, u64)> {
-    let at = if call.number() == libc::SYS_newfstatat { 1 } else { 0 };
+    let at = usize::from(call.number() == libc::SYS_newfstatat);
     let name = call.text(call.argument(at))?;
     if name.is_empty() { Err(ENOENT) } else { Ok((name, call.argument(at + 1))) }
 }
@@ -341,10 +341,11 @@ fn opening_asks_for_no_permission(call: &mut Call) -> Result<Effect> {
     get_again(call, EACCES, call.get_flags() & !0o777)
 }
 
-/// Who wishes for no access has to have permission to read.
-#[fault(SHMGET_2, "ERRORS", on = [MSGGET, SEMGET, SHMGET])]
+/// Who wishes for no access has to have permission to read a segment.
+#[fault(SHMGET_2, "ERRORS", on = [SHMGET])]
 fn opening_asks_for_permission_without_a_wish(call: &mut Call) -> Result<Effect> {
-    if call.get_flags() & 0o777 == 0 {
+    let wish = call.get_flags() & 0o777;
+    if wish == 0 {
         call.set_get_flags(call.get_flags() | 0o400);
     }
     call.proceed()
@@ -423,8 +424,8 @@ fn looking_needs_no_permission(call: &mut Call) -> Result<Effect> {
     })
 }
 
-/// IPC_STAT asks for permission to write as well.
-#[fault(SHMCTL_2, "ERRORS", on = [MSGCTL, SEMCTL, SHMCTL])]
+/// IPC_STAT of a semaphore set asks for permission to write as well.
+#[fault(SEMCTL_2, "ERRORS", on = [SEMCTL])]
 fn looking_needs_permission_to_write_too(call: &mut Call) -> Result<Effect> {
     let status = call.status();
     if !call.commands(IPC_STAT) {
@@ -455,13 +456,13 @@ fn set_changes_the_creator(call: &mut Call) -> Result<Effect> {
     keep_from_set(call, CREATOR, u32::MAX)
 }
 
-/// IPC_SET sets twelve bits of the mode, as chmod does.
-#[fault(SHMCTL_2, "DESCRIPTION", on = [MSGCTL, SEMCTL, SHMCTL])]
+/// IPC_SET sets twelve bits of the mode of a semaphore set, as chmod does.
+#[fault(SEMCTL_2, "DESCRIPTION", on = [SEMCTL])]
 fn set_changes_more_than_nine_bits(call: &mut Call) -> Result<Effect> {
     keep_from_set(call, MODE, 0o7777)
 }
 
-/// IPC_SET sets the owner and leaves the mode, where both are other than before.
+/// IPC_SET sets the owner and leaves the mode.
 #[fault(SHMCTL_2, "DESCRIPTION", on = [MSGCTL, SEMCTL, SHMCTL])]
 fn set_leaves_the_mode(call: &mut Call) -> Result<Effect> {
     let note = call.object(call.argument(0));
@@ -496,7 +497,7 @@ fn removal_needs_permission_to_read(call: &mut Call) -> Result<Effect> {
     judge(call, |call, _| Ok((call.result() == -(EACCES as i64)).then_some(EACCES)))
 }
 
-/// Who may not be told of the object is none of the fault's business.
+/// Whether the caller may be told of the object.
 fn is_told(call: &Call) -> bool {
     call.result() == 0
 }
@@ -512,8 +513,8 @@ fn creator_loses_control_of_what_is_given_away(call: &mut Call) -> Result<Effect
     })
 }
 
-/// The owner to whom an object is given may neither change nor remove it.
-#[fault(SHMCTL_2, "DESCRIPTION", on = [MSGCTL, SEMCTL, SHMCTL])]
+/// The owner to whom a segment is given may neither change nor remove it.
+#[fault(SHMCTL_2, "DESCRIPTION", on = [SHMCTL])]
 fn object_stays_its_creators_alone(call: &mut Call) -> Result<Effect> {
     judge(call, |call, status| {
         let creator: u32 = call.number_at(status + CREATOR)?;

@@ -66,6 +66,7 @@ calls! {
     MSYNC = "msync": SYS_msync;
     MEMFD_CREATE = "memfd_create": SYS_memfd_create;
     FTRUNCATE = "ftruncate": SYS_ftruncate;
+    FALLOCATE = "fallocate": SYS_fallocate;
     FCHMOD = "fchmod": SYS_fchmod;
     PWRITE = "pwrite": SYS_pwrite64;
     STAT = "stat": SYS_newfstatat, #[cfg(target_arch = "x86_64")] SYS_stat;

@@ -1,7 +1,8 @@
 //! Wrong attaches: where, to what, for whom, and how often they count.
 
 use libc::{
-    MADV_DONTFORK, MADV_POPULATE_WRITE, MREMAP_MAYMOVE, SHM_EXEC, SHM_RDONLY, SHM_REMAP, SHM_RND,
+    MADV_DONTFORK, MADV_POPULATE_WRITE, MADV_REMOVE, MREMAP_MAYMOVE, SHM_EXEC, SHM_RDONLY,
+    SHM_REMAP, SHM_RND,
 };
 
 use super::view::{ATTACHES, LAST};
@@ -29,6 +30,7 @@ pub const FAULTS: &[Fault] = &[
     detach_inside_a_segment_takes_it_all,
     detach_takes_the_first_part_only,
     shmdt_refuses_nothing,
+    last_detach_empties_the_segment,
     second_attach_of_a_process_does_not_count,
     exit_leaves_the_count,
     exec_leaves_the_count,
@@ -60,7 +62,7 @@ fn other_processes_attach_memory_of_their_own(call: &mut Call) -> Result<Effect>
     let (segment, me) = (call.argument(0), i64::from(call.process().as_raw()));
     attached(call, move |call, at| {
         let first = *call.notes().of(segment).get_or_insert(me);
-        if first == me { call.proceed() } else { call.cover(at, call.mapping(at)?.length()) }
+        if first == me { call.proceed() } else { call.cover(at, call.mapping(at)?.length(), at) }
     })
 }
 
@@ -70,14 +72,14 @@ fn second_attach_is_other_memory(call: &mut Call) -> Result<Effect> {
     let segment = call.argument(0);
     attached(call, move |call, at| {
         let again = call.attaches(segment)?.len() > 1;
-        if again { call.cover(at, call.mapping(at)?.length()) } else { call.proceed() }
+        if again { call.cover(at, call.mapping(at)?.length(), at) } else { call.proceed() }
     })
 }
 
 /// What is attached is copied by a fork, as private memory is.
 #[fault(SHMOP_2, "NOTES", on = [SHMAT])]
 fn attached_memory_is_each_process_s_own(call: &mut Call) -> Result<Effect> {
-    attached(call, |call, at| call.cover(at, call.mapping(at)?.length()))
+    attached(call, |call, at| call.cover(at, call.mapping(at)?.length(), at))
 }
 
 /// A process that attaches a segment again gets the address where it has it.
@@ -201,12 +203,7 @@ fn remap_takes_a_page_too_many(call: &mut Call) -> Result<Effect> {
     if !has_flag(call, SHM_REMAP) {
         return call.proceed();
     }
-    attached(call, |call, at| match call.cover(call.mapping(at)?.end, page_size() as u64)? {
-        Effect::Instead { number, arguments, .. } => {
-            call.instead(number, arguments, move |call| call.give(at))
-        }
-        other => Ok(other),
-    })
+    attached(call, |call, at| call.cover(call.mapping(at)?.end, page_size() as u64, at))
 }
 
 /// SHM_REMAP means nothing where no address is given.
@@ -243,6 +240,17 @@ fn detach_takes_the_first_part_only(call: &mut Call) -> Result<Effect> {
 #[fault(SHMOP_2, "ERRORS", on = [SHMDT])]
 fn shmdt_refuses_nothing(call: &mut Call) -> Result<Effect> {
     call.then(|call| call.give(0))
+}
+
+/// A segment that its last process detaches loses what is in it.
+#[fault(SHMCTL_2, "DESCRIPTION", on = [SHMDT])]
+fn last_detach_empties_the_segment(call: &mut Call) -> Result<Effect> {
+    let (segment, part) = (call.detached()?, call.mapping(call.argument(0))?);
+    if call.attaches(segment)?.len() > 1 {
+        return call.proceed();
+    }
+    let advice = [part.start, part.length(), MADV_REMOVE as u64, 0, 0, 0];
+    call.instead(libc::SYS_madvise, advice, |call| call.once_more(|call| call.proceed()))
 }
 
 /// Only the first attach of each process counts.

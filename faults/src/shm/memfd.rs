@@ -29,6 +29,9 @@ pub const FAULTS: &[Fault] = &[
     shrink_seal_fixes_the_size,
     grow_seal_stops_ftruncate_alone,
     write_across_a_sealed_end_tells_of_all,
+    seals_do_not_hold_for_fallocate,
+    grow_seal_refuses_holes,
+    truncating_open_passes_the_shrink_seal,
     seal_belongs_to_its_descriptor,
     seals_are_added_without_leave_to_write,
     sealed_set_takes_a_seal_that_it_has,
@@ -69,7 +72,9 @@ fn file_of_the_same_name_is_the_same_file(call: &mut Call) -> Result<Effect> {
     let name = call.text(call.argument(0))?;
     let key = Notes::key(&name);
     let first = *call.notes().of(key);
-    if let Some(first) = first {
+    if let Some(first) = first
+        && call.descriptor(first as i32).is_ok()
+    {
         let copy = [first as u64, F_DUPFD_CLOEXEC as u64, 0, 0, 0, 0];
         return call.instead(libc::SYS_fcntl, copy, |call| call.proceed());
     }
@@ -243,6 +248,36 @@ fn write_across_a_sealed_end_tells_of_all(call: &mut Call) -> Result<Effect> {
     })
 }
 
+/// fallocate says that all is well where a seal forbids it.
+#[fault(F_ADD_SEALS_2CONST, "DESCRIPTION", on = [FALLOCATE])]
+fn seals_do_not_hold_for_fallocate(call: &mut Call) -> Result<Effect> {
+    call.then(|call| match call.result() {
+        refused if refused == -(EPERM as i64) => call.give(0),
+        _ => call.proceed(),
+    })
+}
+
+/// F_SEAL_GROW refuses to punch holes too.
+#[fault(F_ADD_SEALS_2CONST, "DESCRIPTION", on = [FALLOCATE])]
+fn grow_seal_refuses_holes(call: &mut Call) -> Result<Effect> {
+    let punches = call.argument(1) as i32 & libc::FALLOC_FL_PUNCH_HOLE != 0;
+    let is_sealed = sealed(call, 0)? & F_SEAL_GROW != 0;
+    if punches && is_sealed { call.fail(EPERM) } else { call.proceed() }
+}
+
+/// O_TRUNC opens a file that has F_SEAL_SHRINK and does not shorten it.
+#[fault(F_ADD_SEALS_2CONST, "DESCRIPTION", on = [OPEN])]
+fn truncating_open_passes_the_shrink_seal(call: &mut Call) -> Result<Effect> {
+    let mut arguments = call.arguments();
+    arguments[2] &= !(libc::O_TRUNC as u64);
+    call.then(move |call| match call.result() {
+        refused if refused == -(EPERM as i64) => {
+            call.instead(libc::SYS_openat, arguments, |call| call.proceed())
+        }
+        _ => call.proceed(),
+    })
+}
+
 /// Seals show through the descriptor by which they were added, and through no other.
 #[fault(F_ADD_SEALS_2CONST, "DESCRIPTION", on = [FCNTL])]
 fn seal_belongs_to_its_descriptor(call: &mut Call) -> Result<Effect> {
@@ -276,10 +311,12 @@ fn sealed_set_takes_a_seal_that_it_has(call: &mut Call) -> Result<Effect> {
     if has & F_SEAL_SEAL != 0 && wanted & !has == 0 { call.give(0) } else { call.proceed() }
 }
 
-/// A file that has F_SEAL_SEAL is not written to.
+/// A memory file that has F_SEAL_SEAL is not written to.
 #[fault(F_ADD_SEALS_2CONST, "DESCRIPTION", on = [WRITE])]
 fn seal_of_seals_fixes_the_contents_too(call: &mut Call) -> Result<Effect> {
-    if sealed(call, 0)? & F_SEAL_SEAL != 0 { call.fail(EPERM) } else { call.proceed() }
+    let is_sealed = sealed(call, 0)? & F_SEAL_SEAL != 0;
+    let is_it = is_sealed && call.path(0)?.starts_with("/memfd:");
+    if is_it { call.fail(EPERM) } else { call.proceed() }
 }
 
 /// F_SEAL_EXEC is set without the seals that it implies.

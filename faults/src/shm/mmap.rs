@@ -19,6 +19,9 @@ pub const FAULTS: &[Fault] = &[
     shared_memory_is_copied_by_a_fork,
     shared_file_mapping_is_private,
     private_file_mapping_reaches_the_file,
+    offset_is_ignored,
+    hint_is_an_order,
+    mapping_goes_with_its_descriptor,
     bytes_behind_the_end_are_not_zero,
     mapping_lengthens_the_file,
     page_beyond_the_file_is_memory,
@@ -119,6 +122,39 @@ fn private_file_mapping_reaches_the_file(call: &mut Call) -> Result<Effect> {
     call.proceed()
 }
 
+/// A private mapping begins with the file, whatever the offset.
+#[fault(MMAP_2, "DESCRIPTION", on = [MMAP])]
+fn offset_is_ignored(call: &mut Call) -> Result<Effect> {
+    if !is_anonymous(call)
+        && call.fd(4)?.flags & libc::O_ACCMODE == libc::O_RDWR
+        && !is_shared(call)
+    {
+        call.set_argument(5, 0);
+    }
+    call.proceed()
+}
+
+/// A mapping is put at the address given, whatever is there.
+#[fault(MMAP_2, "DESCRIPTION", on = [MMAP])]
+fn hint_is_an_order(call: &mut Call) -> Result<Effect> {
+    if call.argument(0) != 0 && is_anonymous(call) {
+        set_flags(call, flags(call) | MAP_FIXED);
+    }
+    call.proceed()
+}
+
+/// A descriptor that is closed takes the shared mapping of its file along, and leaves zeroes.
+#[fault(MMAP_2, "munmap()", on = [CLOSE])]
+fn mapping_goes_with_its_descriptor(call: &mut Call) -> Result<Effect> {
+    let file = call.fd(0)?;
+    let mapped = call.mappings()?;
+    let mapping = *mapped.iter().find(|m| m.inode == file.inode).ok_or(ENOENT)?;
+    if file.flags & libc::O_ACCMODE != libc::O_RDWR {
+        return call.proceed();
+    }
+    call.then(move |call| call.cover(mapping.start, mapping.length(), 0))
+}
+
 /// In the page in which a file ends, the byte behind the end is not zero.
 #[fault(MMAP_2, "NOTES", on = [MMAP])]
 fn bytes_behind_the_end_are_not_zero(call: &mut Call) -> Result<Effect> {
@@ -154,12 +190,7 @@ fn page_beyond_the_file_is_memory(call: &mut Call) -> Result<Effect> {
         let beyond = mapped.iter().find(|m| m.inode == inode && m.offset + m.length() > end);
         let beyond = *beyond.ok_or(ENOENT)?;
         let start = beyond.start + end.saturating_sub(beyond.offset);
-        match call.cover(start, beyond.end - start)? {
-            Effect::Instead { number, arguments, .. } => {
-                call.instead(number, arguments, |call| call.give(0))
-            }
-            other => Ok(other),
-        }
+        call.cover(start, beyond.end - start, 0)
     })
 }
 
@@ -334,12 +365,9 @@ fn mapping_moves_without_leave(call: &mut Call) -> Result<Effect> {
 #[fault(MREMAP_2, "NOTES", on = [MREMAP])]
 fn grown_mapping_leaves_its_pages(call: &mut Call) -> Result<Effect> {
     let [old, small, large, ..] = call.arguments();
-    remapped(
-        call,
-        move |call, at| {
-            if at == old || small >= large { call.proceed() } else { call.cover(at, large) }
-        },
-    )
+    remapped(call, move |call, at| {
+        if at == old || small >= large { call.proceed() } else { call.cover(at, large, at) }
+    })
 }
 
 /// A mapping that MREMAP_FIXED moves is still there at its old address.
@@ -358,7 +386,7 @@ fn moved_mapping_is_shared_no_more(call: &mut Call) -> Result<Effect> {
     if flags(call) & MREMAP_FIXED == 0 {
         return call.proceed();
     }
-    remapped(call, move |call, at| call.cover(at, length))
+    remapped(call, move |call, at| call.cover(at, length, at))
 }
 
 /// MREMAP_DONTUNMAP leaves a copy of the pages at the old address.

@@ -157,9 +157,13 @@ fn missing_object_is_made(call: &mut Call) -> Result<Effect> {
 
 /// The path of an object that is unlinked; else the fault has nothing to do here.
 fn unlinked(call: &Call) -> Result<String> {
-    let at = if call.number() == libc::SYS_unlinkat { 1 } else { 0 };
-    let path = call.text(call.argument(at))?;
+    let path = call.text(path_of(call))?;
     if path.starts_with("/dev/shm/") { Ok(path) } else { Err(ENOENT) }
+}
+
+/// Where the path of an unlink is.
+fn path_of(call: &Call) -> u64 {
+    call.argument(usize::from(call.number() == libc::SYS_unlinkat))
 }
 
 /// The name of an object stays until nobody has it open.
@@ -176,8 +180,7 @@ fn name_goes_when_nobody_has_it_open(call: &mut Call) -> Result<Effect> {
 #[fault(SHM_OPEN_3, "DESCRIPTION", on = [UNLINK])]
 fn unlink_empties_the_object(call: &mut Call) -> Result<Effect> {
     unlinked(call)?;
-    let path = call.argument(if call.number() == libc::SYS_unlinkat { 1 } else { 0 });
-    call.instead(libc::SYS_truncate, [path, 0, 0, 0, 0, 0], |call| {
+    call.instead(libc::SYS_truncate, [path_of(call), 0, 0, 0, 0, 0], |call| {
         call.once_more(|call| call.proceed())
     })
 }

@@ -1,7 +1,8 @@
 //! Wrong segments: their making, their status, their limits, their end.
 
 use libc::{
-    IPC_CREAT, IPC_INFO, IPC_PRIVATE, IPC_RMID, IPC_STAT, SHM_HUGETLB, SHM_LOCK, SHM_UNLOCK, c_int,
+    IPC_CREAT, IPC_INFO, IPC_PRIVATE, IPC_RMID, IPC_SET, IPC_STAT, SHM_HUGETLB, SHM_LOCK,
+    SHM_UNLOCK, c_int,
 };
 
 use super::view::{ATTACHED, ATTACHES, CHANGED, DETACHED, MODE, SIZE, STATUS, whole_pages};
@@ -30,6 +31,7 @@ pub const FAULTS: &[Fault] = &[
     smallest_segment_is_told_as_zero,
     every_page_counts_as_resident,
     lock_does_not_show,
+    new_mode_clears_the_marks,
     unlock_is_forgotten,
     lock_has_no_limit,
     attach_sets_the_time_of_change,
@@ -298,6 +300,17 @@ fn every_page_counts_as_resident(call: &mut Call) -> Result<Effect> {
 #[fault(SHMCTL_2, "DESCRIPTION", on = [SHMCTL])]
 fn lock_does_not_show(call: &mut Call) -> Result<Effect> {
     clear_mode(call, SHM_LOCKED)
+}
+
+/// IPC_SET sets the mode whole: what shows SHM_LOCKED and SHM_DEST shows them no more.
+#[fault(SHMCTL_2, "DESCRIPTION", on = [SHMCTL])]
+fn new_mode_clears_the_marks(call: &mut Call) -> Result<Effect> {
+    let segment = call.argument(0);
+    if call.controls(IPC_SET) {
+        call.notes().count(segment);
+    }
+    let marks = if call.notes().has(segment) { SHM_DEST | SHM_LOCKED } else { 0 };
+    clear_mode(call, marks)
 }
 
 /// SHM_UNLOCK says that all is well and does nothing.

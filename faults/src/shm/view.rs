@@ -125,10 +125,10 @@ impl Call {
     }
 
     /// Memory of the process's own takes the place of what is mapped there;
-    /// the address is the result.
-    pub(crate) fn cover(&self, start: u64, length: u64) -> Result<Effect> {
+    /// then this is the result.
+    pub(crate) fn cover(&self, start: u64, length: u64, result: u64) -> Result<Effect> {
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
         let arguments = [start, length, (PROT_READ | PROT_WRITE) as u64, flags as u64, u64::MAX, 0];
-        self.instead(libc::SYS_mmap, arguments, |call| call.proceed())
+        self.instead(libc::SYS_mmap, arguments, move |call| call.give(result))
     }
 }
