@@ -5,6 +5,7 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
@@ -56,6 +57,13 @@ impl Notes {
     /// The number under `key`, if there is one.
     pub fn of(&mut self, key: u64) -> &mut Option<i64> {
         self.numbers.entry(key).or_default()
+    }
+
+    /// The key that stands for this text.
+    pub fn key(text: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// How many times it was asked before under `key`.
@@ -255,6 +263,14 @@ impl Call {
         self.fd(index).and_then(|fd| if fd.is_pipe() { Ok(fd) } else { Err(Errno::ENOTSUP) })
     }
 
+    /// The path of the file behind the descriptor in this argument, as /proc
+    /// tells it.
+    pub fn path(&self, index: usize) -> Result<String> {
+        let link =
+            fs::read_link(format!("/proc/{}/fd/{}", self.thread, self.argument(index) as i32));
+        link.map(|path| path.to_string_lossy().into_owned()).map_err(|_| Errno::EBADF)
+    }
+
     /// A copy of a descriptor of the thread.
     pub fn copy(&self, number: i32) -> Result<OwnedFd> {
         // SAFETY: numbers only; what they give is ours alone.
@@ -310,6 +326,10 @@ impl Call {
         Ok(address)
     }
 
+    /// Changes the thread's memory for good, on the way in too.
+    pub fn keep_memory(&mut self, address: u64, bytes: &[u8]) -> Result<()> {
+        poke(self.thread, address, bytes)
+    }
     /// Changes a number in the thread's memory.
     pub fn set_number_at<N: Number>(&mut self, address: u64, number: N) -> Result<()> {
         self.set_memory(address, &number.bytes())

@@ -66,7 +66,7 @@ impl Call {
     }
 
     /// The same file by a path that leads this process to it.
-    pub fn path(&self) -> Result<PathBuf> {
+    pub fn named_path(&self) -> Result<PathBuf> {
         let (path, thread) = (self.own_path()?, self.thread());
         if let Some(rest) = path.strip_prefix("/proc/self/") {
             return Ok(format!("/proc/{thread}/{rest}").into());
@@ -87,7 +87,7 @@ impl Call {
 
     /// The path, which has to lead to a FIFO with a name.
     pub fn fifo(&self) -> Result<PathBuf> {
-        let path = self.path()?;
+        let path = self.named_path()?;
         let file = fs::symlink_metadata(&path).map_err(|_| Errno::ENOENT)?;
         if file.file_type().is_fifo() { Ok(path) } else { Err(Errno::ENOTSUP) }
     }
@@ -101,7 +101,7 @@ impl Call {
     /// The number of the descriptor whose name under /proc/PID/fd the path is,
     /// if that is a pipe without a name.
     pub fn pipe_under_proc(&self) -> Result<i32> {
-        let path = self.path()?;
+        let path = self.named_path()?;
         let link = fs::read_link(&path).map_err(|_| Errno::EINVAL)?;
         let number = path.file_name().and_then(|name| name.to_str()?.parse().ok());
         if link.to_string_lossy().starts_with("pipe:") {

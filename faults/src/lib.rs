@@ -9,12 +9,14 @@ mod call;
 mod files;
 pub mod tracer;
 
+pub mod ipc;
 pub mod msgqueue;
 pub mod none;
 pub mod pipe;
 pub mod prelude;
 pub mod readiness;
 pub mod sem;
+pub mod shm;
 
 use ipcspec_harness::{Companion, Failure, Source, Syscalls, Verdict};
 use libc::c_long;
@@ -101,8 +103,8 @@ impl Fault {
 
 /// The catalogue: every fault, by mechanism.
 pub fn all() -> Vec<&'static Fault> {
-    const MECHANISMS: [&[&[Fault]]; 4] =
-        [pipe::FAULTS, sem::FAULTS, msgqueue::FAULTS, readiness::FAULTS];
+    const MECHANISMS: [&[&[Fault]]; 6] =
+        [pipe::FAULTS, msgqueue::FAULTS, shm::FAULTS, sem::FAULTS, ipc::FAULTS, readiness::FAULTS];
     MECHANISMS.iter().flat_map(|modules| modules.iter()).flat_map(|faults| faults.iter()).collect()
 }
 

@@ -10,4 +10,4 @@ pub use ipcspec_harness::fault;
 pub use nix::Result;
 pub use nix::errno::Errno::{self, *};
 
-pub use crate::{Arrival, Call, Effect, Fate, Fault, Fd, Kind};
+pub use crate::{Arrival, Call, Effect, Fate, Fault, Fd, Kind, Notes};

@@ -65,7 +65,9 @@ fn private_key_always_makes_a_new_object() -> Verdict {
     for kind in Kind::ALL {
         let mut ids = vec![];
         for flags in [0, 0, IPC_CREAT, IPC_CREAT | IPC_EXCL, IPC_EXCL] {
-            let object = kind.get(IPC_PRIVATE, 0o600 | flags)?;
+            let object = kind.get(IPC_PRIVATE, 0o600 | flags);
+            check!(object.map(drop) == Ok(()), "{kind:?} with flags {flags:o}");
+            let object = object?;
             check!(object.stat()?.mode == 0o600, "{kind:?}");
             check!(!ids.contains(&object.id), "{kind:?} with flags {flags:o}");
             ids.push(object.id);

@@ -44,7 +44,9 @@ fn one_key_stands_for_an_object_in_each_namespace() -> Verdict {
         let here = kind.create(key, 0o600)?;
         Child::spawn(|| {
             unshare(CloneFlags::CLONE_NEWIPC)?;
-            let there = kind.create(key, 0o640)?;
+            let there = kind.create(key, 0o640);
+            check!(there.map(drop) == Ok(()), "{kind:?}");
+            let there = there?;
             check!(there.stat()?.mode & 0o777 == 0o640, "{kind:?}");
             check!(there.remove() == Ok(()), "{kind:?}");
             Ok(())

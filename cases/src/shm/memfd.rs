@@ -1,11 +1,11 @@
 //! Memory files and their seals.
 
 use libc::{MAP_PRIVATE, MAP_SHARED, PROT_READ};
-use nix::fcntl::SealFlag;
+use nix::fcntl::{FallocateFlags, SealFlag, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, fchmod, fstat};
-use nix::sys::uio::pwrite;
+use nix::sys::uio::{pread, pwrite};
 use nix::unistd::ftruncate;
 
 use crate::prelude::*;
@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
     files_of_one_name_are_apart,
     name_has_at_most_249_bytes,
     each_seal_refuses_its_own_operation,
+    seals_hold_for_open_and_fallocate,
     write_never_passes_a_sealed_end,
     write_sealed_file_is_still_mapped_for_reading,
     write_seal_waits_for_writable_mappings,
@@ -113,6 +114,33 @@ fn each_seal_refuses_its_own_operation() -> Verdict {
             Ok(())
         })?
         .join()?;
+    }
+    Ok(())
+}
+
+/// F_SEAL_SHRINK refuses to open with O_TRUNC, F_SEAL_GROW to allocate behind the end, and F_SEAL_WRITE to punch a hole.
+#[case(F_ADD_SEALS_2CONST, "DESCRIPTION", needs = [Need::Proc])]
+fn seals_hold_for_open_and_fallocate() -> Verdict {
+    let refused = |sealed: bool| if sealed { Err(EPERM) } else { Ok(()) };
+    let page = page_size() as i64;
+    let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    for which in [SealFlag::F_SEAL_SHRINK, SealFlag::F_SEAL_GROW, SealFlag::F_SEAL_WRITE] {
+        let file = memory_file(page_size())?;
+        pwrite(&file, b"x", 0)?;
+        seal(&file, which)?;
+        let mut byte = [0];
+        let write = which == SealFlag::F_SEAL_WRITE;
+        check!(fallocate(&file, hole, 0, page) == refused(write), "{which:?}");
+        pread(&file, &mut byte, 0)?;
+        check!((byte == *b"x") == write, "{which:?}");
+        let grow = which == SealFlag::F_SEAL_GROW;
+        check!(fallocate(&file, FallocateFlags::empty(), page, 1) == refused(grow), "{which:?}");
+        check!((fstat(&file)?.st_size == page) == grow, "{which:?}");
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let opened = nix::fcntl::open(path.as_str(), OFlag::O_RDWR | OFlag::O_TRUNC, Mode::empty());
+        let shrink = which == SealFlag::F_SEAL_SHRINK;
+        check!(opened.map(drop) == refused(shrink), "{which:?}");
+        check!((fstat(&file)?.st_size == 0) != shrink, "{which:?}");
     }
     Ok(())
 }

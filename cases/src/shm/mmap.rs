@@ -20,10 +20,12 @@ pub const CASES: &[Case] = &[
     shared_memory_is_one_for_parent_and_child,
     shared_file_mapping_and_file_are_one,
     private_file_mapping_never_reaches_the_file,
+    mapping_begins_at_its_offset,
     bytes_behind_the_end_of_the_file_stay_out_of_it,
     page_beyond_the_file_is_sigbus,
     refused_access_is_sigsegv,
     unmapped_middle_is_sigsegv_and_its_neighbours_stay,
+    occupied_hint_leads_elsewhere,
     fixed_mapping_replaces_what_was_there,
     noreplace_mapping_spares_what_was_there,
     unknown_flag_is_refused_when_validated,
@@ -136,6 +138,19 @@ fn private_file_mapping_never_reaches_the_file() -> Verdict {
     Ok(())
 }
 
+/// A file is mapped from the offset on, shared as well as private.
+#[case(MMAP_2, "DESCRIPTION")]
+fn mapping_begins_at_its_offset() -> Verdict {
+    let (page, file) = (page_size(), memory_file(3 * page_size())?);
+    pwrite(&file, b"1", page as i64)?;
+    pwrite(&file, b"2", 2 * page as i64)?;
+    for kind in [MAP_SHARED, MAP_PRIVATE] {
+        let map = Memory::map(0, 2 * page, READ_WRITE, kind, Some(file.as_fd()), page as i64)?;
+        check!((map.get(0), map.get(page)) == (b'1', b'2'), "kind {kind}");
+    }
+    Ok(())
+}
+
 /// The rest of the page in which a file ends is zero when mapped, and a store there leaves the file as long as it was.
 #[case(MMAP_2, "NOTES")]
 fn bytes_behind_the_end_of_the_file_stay_out_of_it() -> Verdict {
@@ -189,6 +204,19 @@ fn unmapped_middle_is_sigsegv_and_its_neighbours_stay() -> Verdict {
     check!(memory.get(0) == 1);
     check!(memory.get(2 * page_size()) == 2);
     check!(signal_of(|| memory.touch(2 * page_size() - 1))? == Some(SIGSEGV));
+    Ok(())
+}
+
+/// Without MAP_FIXED an address is a hint: where it is taken the mapping comes to lie somewhere else and harms nothing.
+#[case(MMAP_2, "DESCRIPTION")]
+fn occupied_hint_leads_elsewhere() -> Verdict {
+    let old = Memory::anonymous(2 * page_size(), MAP_PRIVATE)?;
+    old.set(page_size(), 1);
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    let new = Memory::map(old.address, old.length, READ_WRITE, flags, None, 0)?;
+    check!(new.address.abs_diff(old.address) >= old.length);
+    check!(old.get(page_size()) == 1);
+    check!(new.is_zero());
     Ok(())
 }
 

@@ -21,6 +21,7 @@ pub const CASES: &[Case] = &[
     descriptor_is_the_lowest_and_closed_on_exec,
     mode_is_cut_by_the_umask,
     truncating_keeps_the_mode,
+    bytes_cut_off_do_not_come_back,
     readonly_object_is_not_mapped_for_writing,
     object_is_opened_as_its_mode_allows,
     object_of_another_user_is_not_unlinked,
@@ -81,6 +82,7 @@ fn unlinked_object_lives_on_and_frees_its_name() -> Verdict {
     let new = open(&name, NEW, 0o600)?;
     check!(fstat(&new)?.st_size == 0);
     check!(fstat(&new)?.st_ino != fstat(&old)?.st_ino);
+    check!(fstat(&old)?.st_size == page_size() as i64);
     Child::spawn(|| {
         shared.set(0, 1);
         Ok(())
@@ -143,6 +145,20 @@ fn truncating_keeps_the_mode() -> Verdict {
     check!(fstat(&file)?.st_size == 0);
     check!(fstat(&again)?.st_ino == fstat(&file)?.st_ino);
     check!(fstat(&file)?.st_mode & 0o7777 == 0o600);
+    Ok(())
+}
+
+/// What ftruncate cut off is zero when the object is as long again.
+#[case(TRUNCATE_2, "DESCRIPTION", also = [(SHM_OPEN_3, "DESCRIPTION")], needs = [OBJECTS])]
+fn bytes_cut_off_do_not_come_back() -> Verdict {
+    let file = open(&own_name()?, NEW, 0o600)?;
+    let (page, bytes) = (page_size(), vec![b'x'; 2 * page_size()]);
+    write(&file, &bytes)?;
+    check!(ftruncate(&file, 10) == Ok(()));
+    check!(ftruncate(&file, 2 * page as i64) == Ok(()));
+    let shared = Memory::shared(&file, 2 * page)?;
+    check!(shared.get(9) == b'x');
+    check!(shared.part(10..shared.length).is_zero());
     Ok(())
 }
 

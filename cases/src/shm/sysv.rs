@@ -33,6 +33,7 @@ pub const CASES: &[Case] = &[
     last_user_is_noted,
     each_change_sets_its_own_time,
     attaches_are_counted_through_fork_and_exit,
+    contents_outlive_the_last_detach,
     mprotect_leaves_no_attach_behind,
     exec_detaches_everything,
     removed_segment_works_until_its_last_detach,
@@ -44,6 +45,7 @@ pub const CASES: &[Case] = &[
     stat_fills_its_structure_and_no_byte_more,
     stat_any_looks_past_the_permissions,
     lock_shows_in_the_mode_until_unlock,
+    new_mode_leaves_lock_and_mark,
     lock_stops_at_the_memlock_limit,
     information_tells_the_limits,
     segment_beyond_shmmax_is_refused,
@@ -90,6 +92,11 @@ fn store_is_seen_by_every_process_at_once() -> Verdict {
 fn attach_inherited_by_fork_is_shared() -> Verdict {
     let shared = Segment::private(page_size())?.attach()?;
     shared.set(0, 1);
+    let heir = Child::spawn(|| {
+        shared.touch(0);
+        Ok(())
+    })?;
+    check!(heir.wait()?.signal() == None);
     Child::spawn(|| {
         check!(shared.get(0) == 1);
         shared.set(0, 2);
@@ -364,6 +371,27 @@ fn attaches_are_counted_through_fork_and_exit() -> Verdict {
     Ok(())
 }
 
+/// What was stored stays in a segment that no process has attached, also when its creator is gone.
+#[case(SHMCTL_2, "DESCRIPTION", also = [(SHMOP_2, "shmdt()")])]
+fn contents_outlive_the_last_detach() -> Verdict {
+    let key = unique_key();
+    Child::spawn(|| {
+        let segment = Segment::open(key, 2 * page_size(), libc::IPC_CREAT | 0o600)?;
+        let shared = segment.attach()?;
+        shared.set(0, 1);
+        shared.set(page_size(), 2);
+        shared.detach()?;
+        check!(segment.attaches() == Ok(0));
+        let again = segment.attach()?;
+        check!(again.get(0) == 1);
+        Ok(())
+    })?
+    .join()?;
+    let shared = Segment::open(key, 0, 0o600)?.attach()?;
+    check!((shared.get(0), shared.get(page_size())) == (1, 2));
+    Ok(())
+}
+
 /// A segment whose protection was changed in part and back is wholly detached by one call.
 #[case(SHMOP_2, "shmdt()")]
 fn mprotect_leaves_no_attach_behind() -> Verdict {
@@ -402,15 +430,16 @@ fn removed_segment_works_until_its_last_detach() -> Verdict {
     shared.set(0, 1);
     check!(segment.mode()? & SHM_DEST == 0);
     check!(segment.remove() == Ok(()));
-    check!(segment.mode()? & SHM_DEST == SHM_DEST);
+    check!(segment.mode().map(|mode| mode & SHM_DEST) == Ok(SHM_DEST));
     check!(Segment::open(key, 0, 0) == Err(ENOENT));
     let next = Segment::open(key, page_size(), libc::IPC_CREAT | libc::IPC_EXCL | 0o600)?;
     check!(next != segment);
 
-    let again = segment.attach()?;
+    let again = segment.attach();
+    check!(again.map(drop) == Ok(()));
     check!(shared.detach() == Ok(()));
-    check!(again.get(0) == 1);
-    check!(again.detach() == Ok(()));
+    check!(again?.get(0) == 1);
+    check!(again?.detach() == Ok(()));
     check!(segment.attach() == Err(EINVAL));
     check!(next.attach()?.is_zero());
     Ok(())
@@ -514,6 +543,10 @@ fn stat_fills_its_structure_and_no_byte_more() -> Verdict {
 /// SHM_STAT asks for permission to read, SHM_STAT_ANY does not, and both give the identifier.
 #[case(SHMCTL_2, "DESCRIPTION", settles = ["shmctl.2 SHM_STAT", "shmctl.2 SHM_STAT_ANY", "shmctl.2 EACCES"], needs = [Need::Unprivileged, Need::Own(Namespaces::IPC)])]
 fn stat_any_looks_past_the_permissions() -> Verdict {
+    // Indices are used again, identifiers are not: after these they differ.
+    for _ in 0..100 {
+        Segment::private(page_size())?.remove()?;
+    }
     let segment = Segment::private(page_size())?;
     let (highest, _) = usage()?;
     check!(id_at(highest) == Ok(segment.id));
@@ -544,6 +577,20 @@ fn lock_shows_in_the_mode_until_unlock() -> Verdict {
     check!(segment.mode() == Ok(0o600 | SHM_LOCKED));
     check!(segment.unlock() == Ok(()));
     check!(segment.mode() == Ok(0o600));
+    Ok(())
+}
+
+/// IPC_SET changes the permissions of a segment that is locked and marked to be destroyed, and it stays locked and marked.
+#[case(SHMCTL_2, "DESCRIPTION")]
+fn new_mode_leaves_lock_and_mark() -> Verdict {
+    allow_locked(16 * page_size())?;
+    let segment = Segment::private(page_size())?;
+    segment.attach()?;
+    segment.lock()?;
+    segment.remove()?;
+    check!(segment.mode() == Ok(0o600 | SHM_LOCKED | SHM_DEST));
+    check!(segment.set_mode(0o640) == Ok(()));
+    check!(segment.mode() == Ok(0o640 | SHM_LOCKED | SHM_DEST));
     Ok(())
 }
 

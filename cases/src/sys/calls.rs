@@ -75,4 +75,17 @@ calls! {
     MKNOD = "mknod": SYS_mknodat, #[cfg(target_arch = "x86_64")] SYS_mknod;
     RENAME = "rename": SYS_renameat2, #[cfg(target_arch = "x86_64")] SYS_rename, #[cfg(target_arch = "x86_64")] SYS_renameat;
     STAT = "stat": SYS_newfstatat, SYS_fstat, #[cfg(target_arch = "x86_64")] SYS_stat;
+    SHMGET = "shmget": SYS_shmget;
+    SHMAT = "shmat": SYS_shmat;
+    SHMDT = "shmdt": SYS_shmdt;
+    SHMCTL = "shmctl": SYS_shmctl;
+    MUNMAP = "munmap": SYS_munmap;
+    MPROTECT = "mprotect": SYS_mprotect;
+    MREMAP = "mremap": SYS_mremap;
+    MSYNC = "msync": SYS_msync;
+    MEMFD_CREATE = "memfd_create": SYS_memfd_create;
+    FTRUNCATE = "ftruncate": SYS_ftruncate;
+    FALLOCATE = "fallocate": SYS_fallocate;
+    FCHMOD = "fchmod": SYS_fchmod;
+    PWRITE = "pwrite": SYS_pwrite64;
 }

@@ -394,7 +394,7 @@ fn fifo_belongs_to_a_daemon(call: &mut Call) -> Result<Effect> {
 /// A FIFO gets the group of its directory, without a set-group-ID bit too.
 #[fault(MKNOD_2, "DESCRIPTION", on = [MKNOD])]
 fn every_directory_hands_down_its_group(call: &mut Call) -> Result<Effect> {
-    let path = call.path()?;
+    let path = call.named_path()?;
     call.then(move |call| {
         let directory = path.parent().and_then(|parent| fs::metadata(parent).ok());
         let group = directory.ok_or(Errno::ENOENT)?.gid();
@@ -408,7 +408,7 @@ fn every_directory_hands_down_its_group(call: &mut Call) -> Result<Effect> {
 /// A FIFO gets the mode that was asked for, and the umask takes nothing from it.
 #[fault(MKFIFO_3, "DESCRIPTION", on = [MKNOD])]
 fn umask_is_not_asked(call: &mut Call) -> Result<Effect> {
-    let (path, mode) = (call.path()?, call.argument(call.flags_index()) as u32);
+    let (path, mode) = (call.named_path()?, call.argument(call.flags_index()) as u32);
     call.then(move |call| {
         if call.result() == 0 && fs::metadata(&path).is_ok_and(|file| file.file_type().is_fifo()) {
             let mode = Permissions::from_mode(mode & 0o7777);

@@ -1,7 +1,7 @@
 //! Wrong pipes and FIFOs.
 
-mod buffers;
 pub mod atomicity;
+mod buffers;
 pub mod capacity;
 pub mod end_of_life;
 pub mod ends;

@@ -115,7 +115,7 @@ fn edge_from_before_the_registration_is_lost(call: &mut Call) -> Result<Effect> 
 #[fault(EPOLL_CTL_2, "DESCRIPTION", on = [EPOLL_CTL])]
 fn change_keeps_the_data(call: &mut Call) -> Result<Effect> {
     let watches = call.watches(call.argument(0) as i32)?;
-    let old = watches.iter().find(|watch| watch.fd == call.target()).ok_or(ENOENT)?.event;
+    let old = watches.iter().find(|watch| watch.fd == call.watched()).ok_or(ENOENT)?.event;
     if call.operation() != EPOLL_CTL_MOD {
         return call.proceed();
     }
@@ -126,7 +126,7 @@ fn change_keeps_the_data(call: &mut Call) -> Result<Effect> {
 #[fault(EPOLL_CTL_2, "DESCRIPTION", on = [EPOLL_CTL])]
 fn change_keeps_the_events(call: &mut Call) -> Result<Effect> {
     let watches = call.watches(call.argument(0) as i32)?;
-    let old = watches.iter().find(|watch| watch.fd == call.target()).ok_or(ENOENT)?.event;
+    let old = watches.iter().find(|watch| watch.fd == call.watched()).ok_or(ENOENT)?.event;
     if call.operation() != EPOLL_CTL_MOD {
         return call.proceed();
     }
@@ -179,7 +179,7 @@ fn addition_is_lost_while_somebody_sleeps(call: &mut Call) -> Result<Effect> {
 #[fault(EPOLL_CTL_2, "DESCRIPTION", on = [EPOLL_CTL])]
 fn deletion_is_forgotten(call: &mut Call) -> Result<Effect> {
     let watches = call.watches(call.argument(0) as i32)?;
-    let there = watches.iter().any(|watch| watch.fd == call.target());
+    let there = watches.iter().any(|watch| watch.fd == call.watched());
     if there && call.operation() == EPOLL_CTL_DEL { call.give(0) } else { call.proceed() }
 }
 
@@ -210,7 +210,7 @@ fn addition_of_a_child_is_its_own(call: &mut Call) -> Result<Effect> {
 /// A copy of a descriptor that is watched cannot be watched beside it.
 #[fault(EPOLL_7, "Questions and answers", on = [EPOLL_CTL])]
 fn object_is_registered_once_only(call: &mut Call) -> Result<Effect> {
-    let new = call.descriptor(call.target())?;
+    let new = call.descriptor(call.watched())?;
     let same = |fd: Fd| (fd.inode, fd.flags) == (new.inode, new.flags);
     let watches = call.watches(call.argument(0) as i32)?;
     let there = watches.iter().any(|watch| call.descriptor(watch.fd).is_ok_and(same));
@@ -239,7 +239,7 @@ fn close_ends_the_watch_though_there_is_a_copy(call: &mut Call) -> Result<Effect
 #[fault(EPOLL_7, "Questions and answers", on = [EPOLL_CTL])]
 fn number_alone_is_the_key(call: &mut Call) -> Result<Effect> {
     let watches = call.watches(call.argument(0) as i32)?;
-    let there = watches.iter().any(|watch| watch.fd == call.target());
+    let there = watches.iter().any(|watch| watch.fd == call.watched());
     if there && call.operation() == EPOLL_CTL_ADD { call.fail(EEXIST) } else { call.proceed() }
 }
 
@@ -252,7 +252,7 @@ fn refusals_are_silent(call: &mut Call) -> Result<Effect> {
 /// An instance that watches an instance is added to a third, and never reported there.
 #[fault(EPOLL_7, "Questions and answers", on = [EPOLL_CTL])]
 fn instances_nest_one_deep(call: &mut Call) -> Result<Effect> {
-    let watches = call.watches(call.target())?;
+    let watches = call.watches(call.watched())?;
     let is_epoll = |fd| call.descriptor(fd).is_ok_and(|fd| fd.kind == Kind::Epoll);
     let deep = watches.iter().any(|watch| is_epoll(watch.fd));
     if deep && call.operation() == EPOLL_CTL_ADD { call.give(0) } else { call.proceed() }

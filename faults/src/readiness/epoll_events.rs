@@ -205,7 +205,7 @@ fn every_registration_is_exclusive(call: &mut Call) -> Result<Effect> {
 #[fault(EPOLL_7, "Questions and answers", on = [EPOLL_CTL])]
 fn change_that_takes_back_is_ignored(call: &mut Call) -> Result<Effect> {
     let watches = call.watches(call.argument(0) as i32)?;
-    let old = watches.iter().find(|watch| watch.fd == call.target()).ok_or(ENOENT)?.event;
+    let old = watches.iter().find(|watch| watch.fd == call.watched()).ok_or(ENOENT)?.event;
     if call.operation() != EPOLL_CTL_MOD {
         return call.proceed();
     }

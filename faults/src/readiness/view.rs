@@ -366,7 +366,7 @@ impl Call {
     }
 
     /// The descriptor that an epoll_ctl is about.
-    pub(crate) fn target(&self) -> i32 {
+    pub(crate) fn watched(&self) -> i32 {
         self.argument(2) as i32
     }
 
