@@ -441,6 +441,9 @@ pub enum Fate {
     Kill,
     /// It never comes, and the thread sleeps from now on.
     Sleep,
+    /// It stops the process in name only: its parent is told, and the thread
+    /// runs on.
+    RunOn,
 }
 
 /// A signal that is about to be delivered to a traced thread, whatever its
@@ -482,9 +485,28 @@ impl Arrival {
         signals_in_status(self.thread, "SigCgt") & 1 << (self.signal() - 1) != 0
     }
 
-    /// What comes with it.
+    /// What comes with it. Another number makes it another signal.
     pub fn info(&mut self) -> &mut siginfo_t {
         &mut self.info
+    }
+
+    /// The number at this offset of what comes with it.
+    pub fn field<N: Number>(&self, offset: usize) -> N {
+        let all: [u8; size_of::<siginfo_t>()];
+        // SAFETY: the kernel has written every byte.
+        all = unsafe { std::mem::transmute_copy(&self.info) };
+        N::from_bytes(&all[offset..offset + size_of::<N>()])
+    }
+
+    /// Changes that.
+    pub fn set_field<N: Number>(&mut self, offset: usize, number: N) {
+        let bytes = number.bytes();
+        assert!(offset + bytes.len() <= size_of::<siginfo_t>());
+        // SAFETY: within the structure, every bit pattern of which is good.
+        unsafe {
+            let place = (&raw mut self.info).cast::<u8>().add(offset);
+            place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
     }
 
     /// What this wrong kernel keeps in mind.

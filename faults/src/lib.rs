@@ -11,6 +11,7 @@ pub mod tracer;
 pub mod none;
 pub mod pipe;
 pub mod prelude;
+pub mod signal;
 
 use ipcspec_harness::{Companion, Failure, Source, Syscalls, Verdict};
 use libc::c_long;
@@ -26,6 +27,8 @@ pub enum On {
     Calls(&'static [Syscalls], fn(&mut Call) -> Result<Effect>),
     /// Every signal that is delivered.
     Signals(fn(&mut Arrival) -> Fate),
+    /// Both.
+    Both(&'static [Syscalls], fn(&mut Call) -> Result<Effect>, fn(&mut Arrival) -> Fate),
 }
 
 impl On {
@@ -34,13 +37,16 @@ impl On {
         match self {
             Self::Calls(calls, _) => calls.iter().map(|calls| calls.name).collect(),
             Self::Signals(_) => vec!["signals"],
+            Self::Both(calls, ..) => {
+                calls.iter().map(|calls| calls.name).chain(["signals"]).collect()
+            }
         }
     }
 
     /// The numbers of the calls.
     pub fn numbers(self) -> impl Iterator<Item = c_long> {
         let calls = match self {
-            Self::Calls(calls, _) => calls,
+            Self::Calls(calls, _) | Self::Both(calls, ..) => calls,
             Self::Signals(_) => &[],
         };
         calls.iter().flat_map(|calls| calls.numbers).copied()
@@ -77,7 +83,7 @@ impl Fault {
 
 /// The catalogue: every fault, by mechanism.
 pub fn all() -> Vec<&'static Fault> {
-    const MECHANISMS: [&[&[Fault]]; 1] = [pipe::FAULTS];
+    const MECHANISMS: [&[&[Fault]]; 2] = [pipe::FAULTS, signal::FAULTS];
     MECHANISMS.iter().flat_map(|modules| modules.iter()).flat_map(|faults| faults.iter()).collect()
 }
 

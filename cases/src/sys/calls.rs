@@ -48,4 +48,17 @@ calls! {
     RECV = "recv": SYS_recvfrom, SYS_recvmsg;
     FLOCK = "flock": SYS_flock;
     FCNTL = "fcntl": SYS_fcntl;
+    IOCTL = "ioctl": SYS_ioctl;
+    KILL = "kill": SYS_kill;
+    TGKILL = "tgkill": SYS_tgkill, SYS_tkill;
+    SIGQUEUE = "sigqueue": SYS_rt_sigqueueinfo;
+    SIGACTION = "sigaction": SYS_rt_sigaction;
+    SIGPROCMASK = "sigprocmask": SYS_rt_sigprocmask;
+    SIGPENDING = "sigpending": SYS_rt_sigpending;
+    SIGRETURN = "sigreturn": SYS_rt_sigreturn;
+    SIGALTSTACK = "sigaltstack": SYS_sigaltstack;
+    SETITIMER = "setitimer": SYS_setitimer;
+    TIMER_SETTIME = "timer_settime": SYS_timer_settime;
+    EXEC = "execve": SYS_execve, SYS_execveat;
+    CLONE = "clone": SYS_clone;
 }
