@@ -307,7 +307,8 @@ impl Tracer {
         if fate == Fate::Twice && is_first {
             self.repeated.insert((pid, signal), info);
             // What the kernel or kill sends, nobody else may send.
-            let queued = siginfo_t { si_code: libc::SI_QUEUE, ..info };
+            let mut queued = info;
+            queued.si_code = libc::SI_QUEUE;
             // SAFETY: a whole siginfo_t.
             unsafe {
                 libc::syscall(
