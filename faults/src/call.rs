@@ -492,9 +492,9 @@ impl Arrival {
 
     /// The number at this offset of what comes with it.
     pub fn field<N: Number>(&self, offset: usize) -> N {
-        let all: [u8; size_of::<siginfo_t>()];
+        type Bytes = [u8; size_of::<siginfo_t>()];
         // SAFETY: the kernel has written every byte.
-        all = unsafe { std::mem::transmute_copy(&self.info) };
+        let all: Bytes = unsafe { std::mem::transmute_copy(&self.info) };
         N::from_bytes(&all[offset..offset + size_of::<N>()])
     }
 

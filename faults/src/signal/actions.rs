@@ -5,7 +5,7 @@ use libc::c_int;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::view::{UNBLOCKABLE, bit};
+use super::view::{UNBLOCKABLE, bit, restart};
 use crate::prelude::*;
 
 /// The faults of this module.
@@ -24,6 +24,8 @@ pub const FAULTS: &[Fault] = &[
     unusual_signals_take_any_action,
     sigkill_and_sigstop_wait_for_who_blocks_all,
     sigkill_and_sigstop_are_told_as_blocked,
+    action_before_is_told_as_the_new_one,
+    action_before_is_told_without_its_mask,
     resethand_is_forgotten,
     fork_passes_on_what_is_pending,
     thread_changes_actions_for_itself,
@@ -123,7 +125,9 @@ fn sigurg_ends_by_default(signal: &mut Arrival) -> Fate {
 /// A signal that is ignored does nothing but interrupt the call that sleeps.
 #[fault(SIGNAL_7, "Signal dispositions", signals)]
 fn ignored_signals_interrupt_a_call(signal: &mut Arrival) -> Fate {
-    if signal.is_ignored() && signal.interrupted().is_some_and(|(_, result)| result == -512) {
+    if signal.is_ignored()
+        && signal.interrupted().is_some_and(|(_, result)| result == restart::UNLESS_CAUGHT)
+    {
         signal.end_call(-(EINTR as i64));
     }
     Fate::Deliver
@@ -163,6 +167,30 @@ fn sigkill_and_sigstop_are_told_as_blocked(call: &mut Call) -> Result<Effect> {
     call.then(move |call| {
         let told = call.number_at::<u64>(old)?;
         call.set_number_at(old, told | before & UNBLOCKABLE)?;
+        call.proceed()
+    })
+}
+
+/// sigaction tells the action that it has just set as the one before.
+#[fault(SIGACTION_2, "DESCRIPTION", on = [SIGACTION])]
+fn action_before_is_told_as_the_new_one(call: &mut Call) -> Result<Effect> {
+    let (new, old) = (call.memory(call.argument(1), 32)?, call.argument(2));
+    call.then(move |call| {
+        if call.result() == 0 && old != 0 {
+            call.set_memory(old, &new)?;
+        }
+        call.proceed()
+    })
+}
+
+/// sigaction tells the action before without its mask.
+#[fault(SIGACTION_2, "DESCRIPTION", on = [SIGACTION])]
+fn action_before_is_told_without_its_mask(call: &mut Call) -> Result<Effect> {
+    let old = call.argument(2);
+    call.then(move |call| {
+        if call.result() == 0 && old != 0 {
+            call.set_number_at(old + 24, 0_u64)?;
+        }
         call.proceed()
     })
 }

@@ -12,6 +12,7 @@ pub const FAULTS: &[Fault] = &[
     only_32_signals_can_be_blocked,
     unblocking_takes_effect_later,
     own_signal_comes_later,
+    signal_waits_for_the_first_thread,
     sigpending_tells_of_what_was_delivered,
     blocking_replaces_the_mask,
     unblocking_what_is_open_is_refused,
@@ -74,6 +75,13 @@ fn own_signal_comes_later(call: &mut Call) -> Result<Effect> {
     }
     *call.notes().of(me.as_raw() as u64) = Some(i64::from(call.signal(1)));
     call.give(0)
+}
+
+/// A signal of the process waits for the first thread, though another leaves it open.
+#[fault(SIGNAL_7, "Signal mask and pending signals", signals)]
+fn signal_waits_for_the_first_thread(signal: &mut Arrival) -> Fate {
+    let directed = signal.info().si_code == libc::SI_USER;
+    if directed && signal.thread() != signal.process() { Fate::Drop } else { Fate::Deliver }
 }
 
 /// What sigpending has told as pending once it tells for ever.

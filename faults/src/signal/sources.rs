@@ -2,13 +2,13 @@
 
 use nix::sys::signal::Signal;
 
-use super::view::field;
+use super::view::{bit, field};
 use crate::prelude::*;
 use ipcspec_cases::sys::signals::code;
 
 /// The faults of this module.
 pub const FAULTS: &[Fault] = &[
-    kill_reaches_the_whole_group,
+    kill_reaches_the_sender_of_the_group_too,
     kill_of_a_group_reaches_its_leader_only,
     kill_of_the_own_group_reaches_the_caller_only,
     zombies_are_not_found,
@@ -29,16 +29,18 @@ pub const FAULTS: &[Fault] = &[
     ignoring_sigchld_leaves_zombies,
     sigpipe_is_ignored_by_default,
     timers_expire_early,
+    interval_is_forgotten,
+    disarmed_timer_goes_on,
     profiling_timer_raises_sigvtalrm,
     timer_tells_no_value,
     timer_is_told_as_the_kernel,
 ];
 
-/// kill of one process of a group reaches the others too.
+/// kill of a member of the caller's group reaches the caller's handler too.
 #[fault(KILL_2, "DESCRIPTION", on = [KILL])]
-fn kill_reaches_the_whole_group(call: &mut Call) -> Result<Effect> {
+fn kill_reaches_the_sender_of_the_group_too(call: &mut Call) -> Result<Effect> {
     let (target, signal) = (call.target(0), call.signal(1));
-    if signal == libc::SIGUSR1 && target.0.as_raw() > 0 && target.0 != call.process() {
+    if target.0.as_raw() > 0 && call.task().caught() & bit(signal) != 0 {
         call.set_argument(0, -i64::from(target.group()?) as u64);
     }
     call.proceed()
@@ -231,6 +233,20 @@ fn timers_expire_early(call: &mut Call) -> Result<Effect> {
         call.set_number_at(half, whole / 2)?;
     }
     call.proceed()
+}
+
+/// An interval timer expires once.
+#[fault(GETITIMER_2, "DESCRIPTION", on = [SETITIMER])]
+fn interval_is_forgotten(call: &mut Call) -> Result<Effect> {
+    call.set_memory(call.argument(1), &[0; 16])?;
+    call.proceed()
+}
+
+/// An interval timer cannot be disarmed.
+#[fault(GETITIMER_2, "setitimer()", on = [SETITIMER])]
+fn disarmed_timer_goes_on(call: &mut Call) -> Result<Effect> {
+    let disarms = call.memory(call.argument(1) + 16, 16)? == [0; 16];
+    if disarms { call.give(0) } else { call.proceed() }
 }
 
 /// The timer ITIMER_PROF raises the signal of ITIMER_VIRTUAL.

@@ -82,7 +82,7 @@ fn tostop_is_always_on(call: &mut Call) -> Result<Effect> {
 #[fault(CREDENTIALS_7, "Process group ID and session ID", signals)]
 fn background_read_fails(signal: &mut Arrival) -> Fate {
     let is_read = signal.interrupted().is_some_and(|(number, _)| READ.numbers.contains(&number));
-    if signal.signal() == libc::SIGTTIN && is_read {
+    if signal.signal() == libc::SIGTTIN && signal.is_of_the_kernel() && is_read {
         signal.end_call(-(EIO as i64));
         return Fate::Drop;
     }

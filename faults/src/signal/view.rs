@@ -61,9 +61,9 @@ pub mod saved {
 /// The signals that can be neither caught nor blocked.
 pub const UNBLOCKABLE: u64 = bit(libc::SIGKILL) | bit(libc::SIGSTOP);
 
-/// The set of this signal alone.
+/// The set of this signal alone; of none, where there is no such signal.
 pub const fn bit(signal: c_int) -> u64 {
-    1 << (signal - 1)
+    if signal >= 1 && signal <= 64 { 1 << (signal - 1) } else { 0 }
 }
 
 /// Whether it is a real-time signal.
@@ -94,6 +94,11 @@ impl Task {
     /// What it blocks.
     pub fn mask(self) -> u64 {
         signals_in_status(self.0, "SigBlk")
+    }
+
+    /// What it has handlers for.
+    pub fn caught(self) -> u64 {
+        signals_in_status(self.0, "SigCgt")
     }
 
     /// What it was told to ignore.
