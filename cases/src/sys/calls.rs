@@ -60,5 +60,4 @@ calls! {
     SETITIMER = "setitimer": SYS_setitimer;
     TIMER_SETTIME = "timer_settime": SYS_timer_settime;
     EXEC = "execve": SYS_execve, SYS_execveat;
-    CLONE = "clone": SYS_clone;
 }

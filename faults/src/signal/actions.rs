@@ -2,10 +2,9 @@
 //! action that a process has set.
 
 use libc::c_int;
-use nix::sys::signal::Signal;
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, kill};
 
-use super::view::{UNBLOCKABLE, bit, restart};
+use super::view::{Task, UNBLOCKABLE, bit, restart};
 use crate::prelude::*;
 
 /// The faults of this module.
@@ -203,20 +202,18 @@ fn resethand_is_forgotten(call: &mut Call) -> Result<Effect> {
 }
 
 /// What is pending for a process when it forks is pending for the child too.
-#[fault(SIGNAL_7, "Signal mask and pending signals", on = [CLONE])]
+#[fault(SIGNAL_7, "Signal mask and pending signals", on = [SIGPROCMASK, SIGPENDING])]
 fn fork_passes_on_what_is_pending(call: &mut Call) -> Result<Effect> {
-    if call.argument(0) as c_int & libc::CLONE_THREAD != 0 {
+    let me = call.process();
+    if call.notes().count(me.as_raw() as u64) > 0 {
         return call.proceed();
     }
-    let pending = call.task().pending_for_all();
-    call.then(move |call| {
-        let child = Pid::from_raw(call.result() as i32);
-        let signals = Signal::iterator().filter(|signal| pending & bit(*signal as c_int) != 0);
-        for signal in signals {
-            nix::sys::signal::kill(child, signal)?;
-        }
-        call.proceed()
-    })
+    // The first time that the child cares: the C library does in fork.
+    let pending = Task(me).parent()?.pending_for_all();
+    for signal in Signal::iterator().filter(|signal| pending & bit(*signal as c_int) != 0) {
+        kill(me, signal)?;
+    }
+    call.proceed()
 }
 
 /// What a further thread changes of the actions is forgotten: the process keeps its own.

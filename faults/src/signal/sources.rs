@@ -259,7 +259,7 @@ fn profiling_timer_raises_sigvtalrm(signal: &mut Arrival) -> Fate {
 }
 
 /// The signal of a POSIX timer tells no value.
-#[fault(SIGEVENT_3TYPE, "DESCRIPTION", signals)]
+#[fault(SIGEVENT_3TYPE, "sigevent", signals)]
 fn timer_tells_no_value(signal: &mut Arrival) -> Fate {
     if signal.info().si_code == libc::SI_TIMER {
         signal.set_field(field::VALUE, 0_u64);

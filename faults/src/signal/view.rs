@@ -106,8 +106,8 @@ impl Task {
         signals_in_status(self.0, "SigIgn")
     }
 
-    /// A field of `/proc/PID/stat` behind the name: 0 is the state, 2 the
-    /// process group.
+    /// A field of `/proc/PID/stat` behind the name: 0 is the state, 1 the
+    /// parent, 2 the process group.
     fn stat(self, index: usize) -> Result<String> {
         let text =
             fs::read_to_string(format!("/proc/{}/stat", self.0)).map_err(|_| Errno::ESRCH)?;
@@ -118,6 +118,11 @@ impl Task {
     /// Whether it has ended and not been waited for.
     pub fn is_zombie(self) -> bool {
         self.stat(0).is_ok_and(|state| state == "Z")
+    }
+
+    /// Its parent.
+    pub fn parent(self) -> Result<Self> {
+        self.stat(1)?.parse().map(|parent| Self(Pid::from_raw(parent))).map_err(|_| Errno::ESRCH)
     }
 
     /// Its process group.
