@@ -27,6 +27,7 @@ pub const FAULTS: &[Fault] = &[
     action_before_is_told_without_its_mask,
     resethand_is_forgotten,
     fork_passes_on_what_is_pending,
+    fork_resets_what_was_caught,
     thread_changes_actions_for_itself,
     exec_forgets_a_pending_signal,
     exec_resets_what_was_ignored,
@@ -216,6 +217,22 @@ fn fork_passes_on_what_is_pending(call: &mut Call) -> Result<Effect> {
     call.proceed()
 }
 
+/// A forked child has the default action for a signal that its parent catches.
+#[fault(SIGNAL_7, "Signal dispositions", on = [SIGPROCMASK, SIGPENDING])]
+fn fork_resets_what_was_caught(call: &mut Call) -> Result<Effect> {
+    let (me, number, arguments) = (call.process(), call.number(), call.arguments());
+    let both = call.task().caught() & Task(me).parent()?.caught();
+    let highest = both.checked_ilog2().map_or(0, |bit| bit + 1);
+    if call.notes().count(me.as_raw() as u64) > 0 || highest == 0 {
+        return call.proceed();
+    }
+    let default = call.place(0, &[0; 32])?;
+    let action = [highest.into(), default, 0, 8, 0, 0];
+    call.instead(libc::SYS_rt_sigaction, action, move |call| {
+        call.instead(number, arguments, |call| call.proceed())
+    })
+}
+
 /// What a further thread changes of the actions is forgotten: the process keeps its own.
 #[fault(SIGNAL_7, "Signal dispositions", on = [SIGACTION])]
 fn thread_changes_actions_for_itself(call: &mut Call) -> Result<Effect> {
@@ -238,8 +255,8 @@ fn exec_forgets_a_pending_signal(call: &mut Call) -> Result<Effect> {
 #[fault(SIGNAL_7, "Signal dispositions", on = [EXEC])]
 fn exec_resets_what_was_ignored(call: &mut Call) -> Result<Effect> {
     let (number, arguments) = (call.number(), call.arguments());
-    let default = call.place(0, &[0; 32])?;
     let highest = call.task().ignored().checked_ilog2().ok_or(ENOENT)? + 1;
+    let default = call.place(0, &[0; 32])?;
     let action = [highest.into(), default, 0, 8, 0, 0];
     call.instead(libc::SYS_rt_sigaction, action, move |call| {
         call.instead(number, arguments, |call| call.proceed())
