@@ -209,7 +209,7 @@ fn fork_passes_on_what_is_pending(call: &mut Call) -> Result<Effect> {
     if call.notes().count(me.as_raw() as u64) > 0 {
         return call.proceed();
     }
-    // The first time that the child cares: the C library does in fork.
+    // Nobody sees it before the child asks.
     let pending = Task(me).parent()?.pending_for_all();
     for signal in Signal::iterator().filter(|signal| pending & bit(*signal as c_int) != 0) {
         kill(me, signal)?;
@@ -218,7 +218,7 @@ fn fork_passes_on_what_is_pending(call: &mut Call) -> Result<Effect> {
 }
 
 /// A forked child has the default action for a signal that its parent catches.
-#[fault(SIGNAL_7, "Signal dispositions", on = [SIGPROCMASK, SIGPENDING])]
+#[fault(SIGNAL_7, "Signal dispositions", on = [SIGACTION])]
 fn fork_resets_what_was_caught(call: &mut Call) -> Result<Effect> {
     let (me, number, arguments) = (call.process(), call.number(), call.arguments());
     let both = call.task().caught() & Task(me).parent()?.caught();
