@@ -131,6 +131,7 @@ pub const MSGGET_2: Page = Page("msgget.2");
 pub const MSGOP_2: Page = Page("msgop.2");
 pub const MSYNC_2: Page = Page("msync.2");
 pub const NAMESPACES_7: Page = Page("namespaces.7");
+pub const NANOSLEEP_2: Page = Page("nanosleep.2");
 pub const NETDEVICE_7: Page = Page("netdevice.7");
 pub const NPTL_7: Page = Page("nptl.7");
 pub const NULL_4: Page = Page("null.4");

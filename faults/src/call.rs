@@ -567,6 +567,9 @@ pub enum Fate {
     Interrupt,
     /// It is delivered, and the call in which it came goes on afterwards.
     Restart,
+    /// It stops the process in name only: its parent is told, and the thread
+    /// runs on.
+    RunOn,
 }
 
 /// A siginfo_t that tells of readiness.
@@ -629,7 +632,7 @@ impl Arrival {
         (wakes && call.number() >= 0).then_some(call)
     }
 
-    /// What comes with it.
+    /// What comes with it. Another number makes it another signal.
     pub fn info(&mut self) -> &mut siginfo_t {
         &mut self.info
     }
@@ -644,6 +647,25 @@ impl Arrival {
         // SAFETY: the kernel's structure begins like this for such a code, and
         // any bits are a value of each field.
         Some(unsafe { &mut *(&raw mut self.info).cast::<Readiness>() })
+    }
+
+    /// The number at this offset of what comes with it.
+    pub fn field<N: Number>(&self, offset: usize) -> N {
+        type Bytes = [u8; size_of::<siginfo_t>()];
+        // SAFETY: the kernel has written every byte.
+        let all: Bytes = unsafe { std::mem::transmute_copy(&self.info) };
+        N::from_bytes(&all[offset..offset + size_of::<N>()])
+    }
+
+    /// Changes that.
+    pub fn set_field<N: Number>(&mut self, offset: usize, number: N) {
+        let bytes = number.bytes();
+        assert!(offset + bytes.len() <= size_of::<siginfo_t>());
+        // SAFETY: within the structure, every bit pattern of which is good.
+        unsafe {
+            let place = (&raw mut self.info).cast::<u8>().add(offset);
+            place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
     }
 
     /// What this wrong kernel keeps in mind.

@@ -17,6 +17,7 @@ pub mod prelude;
 pub mod readiness;
 pub mod sem;
 pub mod shm;
+pub mod signal;
 
 use ipcspec_harness::{Companion, Failure, Source, Syscalls, Verdict};
 use libc::c_long;
@@ -33,6 +34,8 @@ pub enum On {
     Calls(&'static [Syscalls], fn(&mut Call) -> Result<Effect>),
     /// Every signal that is delivered.
     Signals(fn(&mut Arrival) -> Fate),
+    /// Both.
+    Both(&'static [Syscalls], fn(&mut Call) -> Result<Effect>, fn(&mut Arrival) -> Fate),
     /// Every call and every signal, of which [`mark`](ipcspec_harness::mark)s
     /// are left in the report.
     All,
@@ -44,6 +47,9 @@ impl On {
         match self {
             Self::Calls(calls, _) => calls.iter().map(|calls| calls.name).collect(),
             Self::Signals(_) => vec!["signals"],
+            Self::Both(calls, ..) => {
+                calls.iter().map(|calls| calls.name).chain(["signals"]).collect()
+            }
             Self::All => vec!["all"],
         }
     }
@@ -51,7 +57,7 @@ impl On {
     /// The numbers of the calls.
     pub fn numbers(self) -> impl Iterator<Item = c_long> {
         let calls = match self {
-            Self::Calls(calls, _) => calls,
+            Self::Calls(calls, _) | Self::Both(calls, ..) => calls,
             Self::Signals(_) | Self::All => &[],
         };
         calls.iter().flat_map(|calls| calls.numbers).copied()
@@ -68,6 +74,10 @@ impl Fault {
         match self.on {
             On::All => true,
             On::Signals(_) => marks.contains(&SIGNAL_MARK),
+            On::Both(..) => {
+                marks.contains(&SIGNAL_MARK)
+                    || self.on.numbers().any(|n| marks.contains(&(n as usize)))
+            }
             On::Calls(..) => self.on.numbers().any(|n| marks.contains(&(n as usize))),
         }
     }
@@ -103,8 +113,15 @@ impl Fault {
 
 /// The catalogue: every fault, by mechanism.
 pub fn all() -> Vec<&'static Fault> {
-    const MECHANISMS: [&[&[Fault]]; 6] =
-        [pipe::FAULTS, msgqueue::FAULTS, shm::FAULTS, sem::FAULTS, ipc::FAULTS, readiness::FAULTS];
+    const MECHANISMS: [&[&[Fault]]; 7] = [
+        pipe::FAULTS,
+        msgqueue::FAULTS,
+        shm::FAULTS,
+        sem::FAULTS,
+        signal::FAULTS,
+        ipc::FAULTS,
+        readiness::FAULTS,
+    ];
     MECHANISMS.iter().flat_map(|modules| modules.iter()).flat_map(|faults| faults.iter()).collect()
 }
 

@@ -59,7 +59,7 @@ pub fn filter(fault: &Fault) -> Result<()> {
     }
     let others = match fault.on {
         On::All => libc::SECCOMP_RET_TRACE,
-        On::Calls(..) | On::Signals(_) => libc::SECCOMP_RET_ALLOW,
+        On::Calls(..) | On::Signals(_) | On::Both(..) => libc::SECCOMP_RET_ALLOW,
     };
     program.push(step(RETURN, others, 0, 0));
     let all = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
@@ -126,8 +126,10 @@ pub struct Tracer {
     fault: &'static Fault,
     notes: Rc<RefCell<Notes>>,
     threads: HashMap<Pid, Doing>,
-    /// Signals that this process sent a second time.
-    repeated: HashSet<(Pid, c_int)>,
+    /// Signals that this process sent a second time, with what came first.
+    repeated: HashMap<(Pid, c_int), siginfo_t>,
+    /// Threads whose next stop is one in name only.
+    unstopped: HashSet<Pid>,
     /// The end of this process is what [`Tracer::run`] waits for.
     first: Pid,
 }
@@ -139,7 +141,8 @@ impl Tracer {
             fault,
             notes: Rc::default(),
             threads: HashMap::new(),
-            repeated: HashSet::new(),
+            repeated: HashMap::new(),
+            unstopped: HashSet::new(),
             first,
         }
     }
@@ -177,7 +180,9 @@ impl Tracer {
         match status >> 16 {
             libc::PTRACE_EVENT_SECCOMP => self.entered(pid),
             libc::PTRACE_EVENT_STOP => match signal {
-                libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => {
+                libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU
+                    if !self.unstopped.remove(&pid) =>
+                {
                     request(libc::PTRACE_LISTEN, pid, 0, 0).map(drop)
                 }
                 _ => self.go_on(pid, 0),
@@ -220,7 +225,7 @@ impl Tracer {
         }
         let effect = match self.fault.on {
             // What the fault cannot make out is none of its business.
-            On::Calls(_, body) => body(&mut call).unwrap_or(Effect::Proceed),
+            On::Calls(_, body) | On::Both(_, body, _) => body(&mut call).unwrap_or(Effect::Proceed),
             On::Signals(_) => Effect::Proceed,
             On::All => {
                 mark(call.number() as usize);
@@ -295,14 +300,17 @@ impl Tracer {
             resume_call(pid)?;
         }
         let body = match self.fault.on {
-            On::Signals(body) => body,
+            On::Signals(body) | On::Both(_, _, body) => body,
             On::Calls(..) => return self.go_on(pid, signal),
             On::All => {
                 mark(SIGNAL_MARK);
                 return self.go_on(pid, signal);
             }
         };
-        let mut arrival = Arrival::new(pid, information(pid)?, self.notes.clone());
+        let repeated = self.repeated.remove(&(pid, signal));
+        let is_first = repeated.is_none();
+        let info = repeated.map_or_else(|| information(pid), Ok)?;
+        let mut arrival = Arrival::new(pid, info, self.notes.clone());
         let fate = body(&mut arrival);
         match fate {
             Fate::Drop => return self.go_on(pid, 0),
@@ -313,14 +321,16 @@ impl Tracer {
             }
             Fate::Interrupt => decide(pid, -i64::from(libc::EINTR))?,
             Fate::Restart => decide(pid, RESTART_ANYWAY)?,
+            Fate::RunOn => _ = self.unstopped.insert(pid),
             Fate::Deliver | Fate::Twice => {}
         }
-        let process = arrival.process().as_raw();
-        let info = arrival.info();
-        request(libc::PTRACE_SETSIGINFO, pid, 0, (&raw const *info).expose_provenance())?;
-        if fate == Fate::Twice && !self.repeated.insert((pid, signal)) {
-            self.repeated.remove(&(pid, signal));
-        } else if fate == Fate::Twice {
+        let (process, info) = (arrival.process().as_raw(), *arrival.info());
+        request(libc::PTRACE_SETSIGINFO, pid, 0, (&raw const info).expose_provenance())?;
+        if fate == Fate::Twice && is_first {
+            self.repeated.insert((pid, signal), info);
+            // What the kernel or kill sends, nobody else may send.
+            let mut queued = info;
+            queued.si_code = libc::SI_QUEUE;
             // SAFETY: a whole siginfo_t.
             unsafe {
                 libc::syscall(
@@ -328,11 +338,11 @@ impl Tracer {
                     process,
                     pid.as_raw(),
                     signal,
-                    &raw const *info,
+                    &raw const queued,
                 );
             }
         }
-        self.go_on(pid, signal)
+        self.go_on(pid, info.si_signo)
     }
 }
 
@@ -421,6 +431,24 @@ pub(crate) fn registers(pid: Pid) -> Result<libc::user_regs_struct> {
 pub(crate) fn set_registers(pid: Pid, registers: &libc::user_regs_struct) -> Result<()> {
     let address = std::ptr::from_ref(registers).expose_provenance();
     request(libc::PTRACE_SETREGS, pid, 0, address).map(drop)
+}
+
+/// Sets the mask of a traced thread that is stopped, for good: also where a
+/// call would have put another one back.
+pub(crate) fn set_mask(pid: Pid, mask: u64) -> Result<()> {
+    const SETSIGMASK: libc::c_uint = 0x420b;
+    let address = (&raw const mask).expose_provenance();
+    request(SETSIGMASK, pid, size_of::<u64>(), address).map(drop)
+}
+
+/// Lets a process leave no core.
+pub(crate) fn leave_no_core(pid: Pid) -> Result<()> {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: one structure to be read.
+    let set = unsafe {
+        libc::prlimit(pid.as_raw(), libc::RLIMIT_CORE, &raw const none, std::ptr::null_mut())
+    };
+    Errno::result(set).map(drop)
 }
 
 /// Runs a program under `fault`, with all that comes of it; its exit status,

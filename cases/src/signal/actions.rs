@@ -28,6 +28,7 @@ pub const CASES: &[Case] = &[
     every_other_signal_can_be_ignored,
     sigkill_and_sigstop_take_no_other_action,
     sigkill_and_sigstop_are_never_blocked,
+    sigaction_tells_the_action_before,
     resethand_handles_one_signal,
     fork_copies_actions_and_mask,
     threads_share_actions_but_not_masks,
@@ -211,6 +212,8 @@ fn some_signals_are_ignored_unless_caught() -> Verdict {
         let child = Child::spawn(|| holds!(read(&r, &mut [0]) == Ok(1), "{signal}"))?;
         child.blocked_in(READ)?;
         child.kill(signal)?;
+        // A read that the signal has woken would not look at the data.
+        child.blocked_in(READ)?;
         write(&w, b".")?;
         check!(child.wait()? == End::Exited(0), "{signal}");
     }
@@ -247,6 +250,7 @@ fn every_other_signal_can_be_ignored() -> Verdict {
     for signal in Sig::catchable() {
         send(child.pid(), signal)?;
     }
+    child.blocked_in(READ)?;
     write(&w, b".")?;
     check!(child.wait()? == End::Exited(0));
     Ok(())
@@ -281,6 +285,7 @@ fn sigkill_and_sigstop_are_never_blocked() -> Verdict {
     let others = Signals::ALL.but(SIGKILL).but(SIGSTOP);
     Action::record().mask(Signals::ALL).on(SIGUSR1)?;
     send(getpid(), SIGUSR1)?;
+    check!(delivered() == [SIGUSR1]);
     for unblockable in [SIGKILL, SIGSTOP] {
         check!(!deliveries()[0].mask.has(unblockable), "{unblockable} in sa_mask");
     }
@@ -294,6 +299,20 @@ fn sigkill_and_sigstop_are_never_blocked() -> Verdict {
     check!(child.wait_stopped()? == libc::SIGSTOP);
     child.kill(SIGKILL)?;
     check!(child.wait()? == End::Killed(libc::SIGKILL));
+    Ok(())
+}
+
+/// sigaction tells the action that it replaces: what was done, the flags and the mask.
+#[case(SIGACTION_2, "DESCRIPTION")]
+fn sigaction_tells_the_action_before() -> Verdict {
+    let (flags, mask) =
+        (libc::SA_NODEFER | libc::SA_RESTART, Signals::from(SIGHUP).and(Sig::rt(3)));
+    let (caught, none) = (Action::record().flags(flags).mask(mask), Signals::NONE);
+    check!(caught.replace(SIGUSR1) == Ok((Disposition::Default, 0, none)));
+    let told = Action::ignore().replace(SIGUSR1);
+    check!(told == Ok((Disposition::Caught, flags | libc::SA_SIGINFO, mask)));
+    let told = Action::default().replace(SIGUSR1);
+    check!(told == Ok((Disposition::Ignored, libc::SA_SIGINFO, none)));
     Ok(())
 }
 

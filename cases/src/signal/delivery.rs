@@ -4,12 +4,13 @@
 use std::hint::black_box;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::gettid;
 
 use crate::prelude::*;
 use crate::sys::signals::faults::{Pages, load, registers_across_handlers, scramble, store};
 use crate::sys::signals::{
     Action, Sig, SignalStack, Signals, block, delivered, deliveries, handled, interval_timer, mask,
-    pending, send, set_mask, unblock,
+    pause, pending, send, set_mask, unblock,
 };
 
 /// The cases of this module.
@@ -17,6 +18,7 @@ pub const CASES: &[Case] = &[
     blocked_signals_wait_until_they_are_unblocked,
     unblocking_delivers_before_it_returns,
     own_signals_arrive_before_kill_returns,
+    a_signal_goes_to_a_thread_that_leaves_it_open,
     pending_bit_is_clear_when_the_handler_begins,
     setmask_replaces_block_adds_and_unblock_removes,
     the_handler_has_its_signal_and_sa_mask_blocked,
@@ -75,6 +77,26 @@ fn own_signals_arrive_before_kill_returns() -> Verdict {
         send(getpid(), SIGUSR1)?;
         check!(handled() == round);
     }
+    Ok(())
+}
+
+/// A signal of the process is delivered to a thread that does not block it, though the first thread does.
+#[case(SIGNAL_7, "Signal mask and pending signals", settles = ["B17"])]
+fn a_signal_goes_to_a_thread_that_leaves_it_open() -> Verdict {
+    let took = Counter::new()?;
+    Action::run(move |_| took.set(gettid().as_raw() as u64)).on(SIGUSR1)?;
+    block(SIGUSR1)?;
+    let thread = Thread::spawn(|| {
+        unblock(SIGUSR1)?;
+        check!(pause() == Err(EINTR));
+        Ok(())
+    })?;
+    let tid = thread.tid();
+    thread.blocked_in(PAUSE)?;
+    send(getpid(), SIGUSR1)?;
+    thread.join()?;
+    check!((handled(), took.get()) == (1, tid.as_raw() as u64));
+    check!(pending() == Ok(Signals::NONE));
     Ok(())
 }
 
@@ -159,11 +181,13 @@ fn handlers_run_on_the_alternate_stack() -> Verdict {
     check!(SignalStack::state() == Ok(0));
     send(getpid(), SIGUSR1)?;
     send(getpid(), SIGUSR2)?;
+    check!(delivered() == [SIGUSR1, SIGUSR2]);
     check!(stack.has(deliveries()[0].stack));
     check!(!stack.has(deliveries()[1].stack));
     SignalStack::disable()?;
     check!(SignalStack::state() == Ok(libc::SS_DISABLE));
     send(getpid(), SIGUSR1)?;
+    check!(handled() == 3);
     check!(!stack.has(deliveries()[2].stack));
     Ok(())
 }
@@ -250,8 +274,10 @@ fn registers_are_as_they_were() -> Verdict {
 #[case(SIGNAL_7, "Execution of signal handlers", settles = ["A44"])]
 fn arithmetic_goes_on_as_if_nothing_had_come() -> Verdict {
     fn step((n, x): (u64, f64)) -> (u64, f64) {
-        let n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (n.rotate_left(17), (x * 1.000_001 + f64::from((n >> 40) as u32)).sqrt())
+        let x = (x * 1.000_001 + f64::from((n >> 40) as u32)).sqrt();
+        // The roots alone would soon forget a wrong one.
+        let n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(x.to_bits());
+        (n.rotate_left(17), x)
     }
     let upset = black_box(f64::from(getpid().as_raw()));
     Action::run(move |_| _ = black_box(upset.sqrt() / 7.0)).on(SIGALRM)?;

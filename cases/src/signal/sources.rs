@@ -13,8 +13,8 @@ use super::idle;
 use crate::prelude::*;
 use crate::sys::signals::faults::{Pages, divide_by_zero, illegal_instruction, load, store};
 use crate::sys::signals::{
-    Action, Sig, Timer, accept, block, code, delivered, deliveries, exit, handled, interval_timer,
-    pause, probe, queue, send, send_thread, suspend,
+    Action, Sig, Timer, accept, accept_pending, block, code, delivered, deliveries, exit, handled,
+    interval_timer, pause, probe, queue, send, send_thread, suspend,
 };
 
 /// The cases of this module.
@@ -33,6 +33,7 @@ pub const CASES: &[Case] = &[
     ignoring_sigchld_leaves_no_zombie,
     a_pipe_without_readers_raises_sigpipe,
     interval_timers_count_their_own_time,
+    an_interval_timer_goes_on_until_it_is_disarmed,
     a_posix_timer_tells_its_value,
 ];
 
@@ -319,6 +320,23 @@ fn interval_timers_count_their_own_time() -> Verdict {
     let mut others = delivered().split_off(1);
     others.sort();
     check!(others == [SIGVTALRM.into(), SIGPROF.into()] as [Sig; 2]);
+    Ok(())
+}
+
+/// An interval timer expires again after each interval, and no more when it has been disarmed.
+#[case(GETITIMER_2, "DESCRIPTION", also = [(GETITIMER_2, "setitimer()")])]
+fn an_interval_timer_goes_on_until_it_is_disarmed() -> Verdict {
+    let (first, interval) = (Duration::from_millis(5), Duration::from_millis(10));
+    block(SIGALRM)?;
+    let start = Instant::now();
+    interval_timer(libc::ITIMER_REAL, first, interval)?;
+    for round in 0..3 {
+        check!(accept(SIGALRM, Some(SOON)).is_ok(), "round {round}");
+        check!(start.elapsed() >= first + interval * round);
+    }
+    interval_timer(libc::ITIMER_REAL, Duration::ZERO, Duration::ZERO)?;
+    let _ = accept_pending(SIGALRM);
+    check!(accept(SIGALRM, Some(interval * 3)) == Err(EAGAIN));
     Ok(())
 }
 

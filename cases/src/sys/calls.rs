@@ -88,4 +88,13 @@ calls! {
     FALLOCATE = "fallocate": SYS_fallocate;
     FCHMOD = "fchmod": SYS_fchmod;
     PWRITE = "pwrite": SYS_pwrite64;
+    TGKILL = "tgkill": SYS_tgkill, SYS_tkill;
+    SIGQUEUE = "sigqueue": SYS_rt_sigqueueinfo;
+    SIGACTION = "sigaction": SYS_rt_sigaction;
+    SIGPROCMASK = "sigprocmask": SYS_rt_sigprocmask;
+    SIGPENDING = "sigpending": SYS_rt_sigpending;
+    SIGRETURN = "sigreturn": SYS_rt_sigreturn;
+    SIGALTSTACK = "sigaltstack": SYS_sigaltstack;
+    SETITIMER = "setitimer": SYS_setitimer;
+    TIMER_SETTIME = "timer_settime": SYS_timer_settime;
 }

@@ -441,6 +441,16 @@ pub enum Disposition {
     Caught,
 }
 
+impl Disposition {
+    fn of(handler: usize) -> Self {
+        match handler {
+            libc::SIG_DFL => Self::Default,
+            libc::SIG_IGN => Self::Ignored,
+            _ => Self::Caught,
+        }
+    }
+}
+
 /// An action to be set for a signal.
 pub struct Action {
     disposition: Disposition,
@@ -491,14 +501,22 @@ impl Action {
 
     /// `sigaction`: sets this for `signal`.
     pub fn on(self, signal: impl Into<Sig>) -> Result<()> {
+        self.replace(signal).map(drop)
+    }
+
+    /// The same; what was set before, its flags and its mask.
+    pub fn replace(self, signal: impl Into<Sig>) -> Result<(Disposition, c_int, Signals)> {
+        /// The C library's own affair.
+        const SA_RESTORER: c_int = 0x0400_0000;
         let signal = signal.into().0;
         if let Some(slot) = BODIES.get(signal as usize) {
             let body = self.body.map_or(null_mut(), |body| Box::into_raw(Box::new(body)));
             slot.store(body, SeqCst);
         }
-        // SAFETY: plain data; the handler takes what SA_SIGINFO passes.
+        // SAFETY: plain data; the handler takes what SA_SIGINFO passes. A set
+        // of the C library begins with the kernel's 64 bits.
         unsafe {
-            let mut action: libc::sigaction = zeroed();
+            let (mut action, mut old): (libc::sigaction, libc::sigaction) = (zeroed(), zeroed());
             action.sa_sigaction = match self.disposition {
                 Disposition::Default => libc::SIG_DFL,
                 Disposition::Ignored => libc::SIG_IGN,
@@ -506,7 +524,10 @@ impl Action {
             };
             action.sa_flags = self.flags | libc::SA_SIGINFO;
             action.sa_mask = self.mask.as_c();
-            answer(libc::sigaction(signal, &raw const action, null_mut())).map(drop)
+            answer(libc::sigaction(signal, &raw const action, &raw mut old))?;
+            let mask = (&raw const old.sa_mask).cast::<u64>().read_unaligned();
+            let disposition = Disposition::of(old.sa_sigaction);
+            Ok((disposition, old.sa_flags & !SA_RESTORER, Signals(mask)))
         }
     }
 }
@@ -520,11 +541,7 @@ pub fn disposition(signal: impl Into<Sig>) -> Result<Disposition> {
     answer(unsafe {
         libc::syscall(libc::SYS_rt_sigaction, signal.into().0, none, action.as_mut_ptr(), 8)
     })?;
-    Ok(match action[0] {
-        libc::SIG_DFL => Disposition::Default,
-        libc::SIG_IGN => Disposition::Ignored,
-        _ => Disposition::Caught,
-    })
+    Ok(Disposition::of(action[0]))
 }
 
 /// An alternate signal stack of this thread, while it lives.

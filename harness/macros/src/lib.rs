@@ -231,23 +231,28 @@ fn expand_case(args: &CaseArgs, function: &mut ItemFn) -> syn::Result<proc_macro
 
 /// Declares a wrong kernel: `#[fault(PAGE, "SECTION", on = [READ, …])] fn
 /// what_is_wrong(call: &mut Call) -> Result<Effect>`, or `signals` in the
-/// place of `on` and `fn what_is_wrong(signal: &mut Arrival) -> Fate`.
+/// place of `on` and `fn what_is_wrong(signal: &mut Arrival) -> Fate`. With
+/// `on = […], signals = FUNCTION` that function looks at the signals besides.
 ///
 /// The doc comment says what this kernel does wrong, page and section which
 /// sentence that violates. The function becomes a constant of the same name,
 /// to be listed in the module's `FAULTS`; one that is not listed is dead code.
 #[proc_macro_attribute]
 pub fn fault(args: TokenStream, item: TokenStream) -> TokenStream {
-    let FaultArgs { source: Source(page, section), on } = parse_macro_input!(args as FaultArgs);
+    let FaultArgs { source: Source(page, section), on, signals } =
+        parse_macro_input!(args as FaultArgs);
     let function = parse_macro_input!(item as ItemFn);
     let (name, says) = (&function.sig.ident, claim(&function.attrs));
     if !says.ends_with('.') {
         let error = "a fault needs a doc comment: what this kernel does wrong, in one sentence";
         return syn::Error::new(name.span(), error).to_compile_error().into();
     }
-    let on = match on {
-        Some(calls) => quote! { ::ipcspec_faults::On::Calls(&[#(#calls),*], #name) },
-        None => quote! { ::ipcspec_faults::On::Signals(#name) },
+    let on = match (on, signals) {
+        (Some(calls), None) => quote! { ::ipcspec_faults::On::Calls(&[#(#calls),*], #name) },
+        (Some(calls), Some(signals)) => {
+            quote! { ::ipcspec_faults::On::Both(&[#(#calls),*], #name, #signals) }
+        }
+        (None, _) => quote! { ::ipcspec_faults::On::Signals(#name) },
     };
     let docs = function.attrs.iter().filter(|a| a.path().is_ident("doc"));
     let (visibility, signature, block) = (&function.vis, &function.sig, &function.block);
@@ -273,6 +278,7 @@ pub fn fault(args: TokenStream, item: TokenStream) -> TokenStream {
 struct FaultArgs {
     source: Source,
     on: Option<Vec<Expr>>,
+    signals: Option<Path>,
 }
 
 impl Parse for FaultArgs {
@@ -290,7 +296,16 @@ impl Parse for FaultArgs {
             "signals" => None,
             _ => return Err(syn::Error::new(word.span(), "`on = [CALLS]` or `signals` is wanted")),
         };
-        Ok(Self { source: Source(page, section), on })
+        let mut signals = None;
+        if on.is_some() && input.parse::<Option<Token![,]>>()?.is_some() {
+            input.parse::<Ident>().and_then(|word| match word.to_string().as_str() {
+                "signals" => Ok(()),
+                _ => Err(syn::Error::new(word.span(), "`signals = FUNCTION` is wanted")),
+            })?;
+            input.parse::<Token![=]>()?;
+            signals = Some(input.parse()?);
+        }
+        Ok(Self { source: Source(page, section), on, signals })
     }
 }
 
