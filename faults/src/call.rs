@@ -14,7 +14,7 @@ use nix::Result;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::tracer::{SYSCALL, peek, poke, registers, set_registers};
+use crate::tracer::{RESTARTING, SYSCALL, peek, poke, registers, set_registers};
 
 /// What looks at the result of a call.
 pub(crate) type Then = Box<dyn FnOnce(&mut Call) -> Result<Effect>>;
@@ -44,6 +44,7 @@ pub enum Effect {
 #[derive(Debug, Default)]
 pub struct Notes {
     numbers: HashMap<u64, Option<i64>>,
+    bytes: HashMap<u64, Vec<u8>>,
     held: Vec<OwnedFd>,
 }
 
@@ -51,6 +52,11 @@ impl Notes {
     /// The number under `key`, if there is one.
     pub fn of(&mut self, key: u64) -> &mut Option<i64> {
         self.numbers.entry(key).or_default()
+    }
+
+    /// The bytes under `key`, none at first.
+    pub fn bytes(&mut self, key: u64) -> &mut Vec<u8> {
+        self.bytes.entry(key).or_default()
     }
 
     /// How many times it was asked before under `key`.
@@ -254,6 +260,12 @@ impl Call {
     /// Changes a number in the thread's memory.
     pub fn set_number_at<N: Number>(&mut self, address: u64, number: N) -> Result<()> {
         self.set_memory(address, &number.bytes())
+    }
+
+    /// Memory of the thread that it does not use now, below its stack; room
+    /// for a page.
+    pub fn scratch(&self) -> u64 {
+        (self.entry.rsp - 0x2000) & !0xf
     }
 
     /// It happens as it stands; its result stands.
@@ -480,6 +492,16 @@ impl Arrival {
     /// Whether the process has a handler for it.
     pub fn is_caught(&self) -> bool {
         signals_in_status(self.thread, "SigCgt") & 1 << (self.signal() - 1) != 0
+    }
+
+    /// The call that it interrupts, if it interrupts one that begins anew.
+    pub fn interrupted(&self) -> Result<c_long> {
+        let registers = registers(self.thread)?;
+        if RESTARTING.contains(&(registers.rax as i64)) {
+            Ok(registers.orig_rax as c_long)
+        } else {
+            Err(Errno::ENOENT)
+        }
     }
 
     /// What comes with it.

@@ -11,6 +11,7 @@ pub mod tracer;
 pub mod none;
 pub mod pipe;
 pub mod prelude;
+pub mod socket;
 
 use ipcspec_harness::{Companion, Failure, Source, Syscalls, Verdict};
 use libc::c_long;
@@ -77,7 +78,7 @@ impl Fault {
 
 /// The catalogue: every fault, by mechanism.
 pub fn all() -> Vec<&'static Fault> {
-    const MECHANISMS: [&[&[Fault]]; 1] = [pipe::FAULTS];
+    const MECHANISMS: [&[&[Fault]]; 2] = [pipe::FAULTS, socket::FAULTS];
     MECHANISMS.iter().flat_map(|modules| modules.iter()).flat_map(|faults| faults.iter()).collect()
 }
 

@@ -30,7 +30,7 @@ pub(crate) const SYSCALL: u64 = 2;
 
 /// `ERESTARTSYS` to `ERESTARTNOHAND`: the kernel has not decided yet whether
 /// the call is restarted.
-const RESTARTING: std::ops::RangeInclusive<i64> = -514..=-512;
+pub(crate) const RESTARTING: std::ops::RangeInclusive<i64> = -514..=-512;
 /// `ERESTART_RESTARTBLOCK`: the call goes on through `restart_syscall`.
 const RESTART_BLOCK: i64 = -516;
 

@@ -79,6 +79,12 @@ impl From<Socket> for OwnedFd {
     }
 }
 
+impl From<OwnedFd> for Socket {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
 impl Socket {
     /// `socket(domain, kind, protocol)`.
     pub fn new(domain: c_int, kind: c_int, protocol: c_int) -> Result<Self> {
