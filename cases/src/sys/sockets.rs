@@ -181,6 +181,14 @@ impl Socket {
         .map(|(address, ())| address)
     }
 
+    /// `getsockname` with room for so many bytes: the length that is told.
+    pub fn name_within(&self, room: &mut [u8]) -> Result<usize> {
+        let (pointer, mut length) = (room.as_mut_ptr().cast(), room.len() as socklen_t);
+        // SAFETY: `length` tells the room.
+        answer(unsafe { libc::getsockname(self.raw(), pointer, &raw mut length) })?;
+        Ok(length as usize)
+    }
+
     /// `getpeername`.
     pub fn peer(&self) -> Result<Address> {
         Address::filled(|address, length| {

@@ -13,11 +13,13 @@ use crate::prelude::*;
 pub const FAULTS: &[Fault] = &[
     passed_file_is_opened_anew,
     passed_descriptors_are_lost,
+    passed_descriptors_come_in_reverse_order,
     descriptors_on_their_way_leak,
     loss_of_descriptors_is_not_told,
     received_descriptor_is_not_closed_on_exec,
     descriptors_are_no_barrier,
     credentials_are_those_of_the_receiver,
+    credentials_told_by_the_sender_are_ignored,
     credentials_come_unasked,
     peer_is_who_asks,
     credentials_are_believed,
@@ -56,6 +58,16 @@ fn passed_file_is_opened_anew(call: &mut Call) -> Result<Effect> {
 fn passed_descriptors_are_lost(call: &mut Call) -> Result<Effect> {
     call.control(SCM_RIGHTS)?;
     call.set_number_at(call.header()? + MSG_CONTROLLEN, 0_u64)?;
+    call.proceed()
+}
+
+/// The descriptors of a message come in reverse order.
+#[fault(UNIX_7, "Ancillary messages", on = [SEND])]
+fn passed_descriptors_come_in_reverse_order(call: &mut Call) -> Result<Effect> {
+    let (place, length) = call.control(SCM_RIGHTS)?;
+    let passed = call.memory(place, length as usize)?;
+    let reversed: Vec<u8> = passed.rchunks(4).flatten().copied().collect();
+    call.set_memory(place, &reversed)?;
     call.proceed()
 }
 
@@ -116,6 +128,14 @@ fn credentials_are_those_of_the_receiver(call: &mut Call) -> Result<Effect> {
         call.set_number_at(place, own_pid(call)?)?;
         call.proceed()
     })
+}
+
+/// A sender's own credentials come with its message, also where it may tell others.
+#[fault(UNIX_7, "Socket options", on = [SEND])]
+fn credentials_told_by_the_sender_are_ignored(call: &mut Call) -> Result<Effect> {
+    let (place, _) = call.control(SCM_CREDENTIALS)?;
+    call.set_number_at(place, own_pid(call)?)?;
+    call.proceed()
 }
 
 /// Credentials come with every message, also without `SO_PASSCRED`.

@@ -1,6 +1,8 @@
 //! Wrong data: lost, doubled, reordered, cut, or waited for in vain.
 
-use libc::{MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SOCK_RAW, SOCK_STREAM};
+use libc::{
+    MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_WR, SOCK_RAW, SOCK_STREAM,
+};
 
 use super::only;
 use crate::prelude::*;
@@ -12,19 +14,27 @@ pub const FAULTS: &[Fault] = &[
     second_datagram_comes_first,
     rest_of_a_datagram_is_kept,
     truncation_is_not_told,
+    real_size_is_not_told,
     too_long_datagram_is_cut,
     full_queue_drops_datagrams,
+    source_of_a_datagram_is_its_receiver,
     sender_who_may_sleep_is_refused,
+    receiver_who_may_sleep_is_refused,
     sender_who_may_not_sleep_sleeps,
     receiver_who_may_not_sleep_sleeps,
     peeking_takes_the_data,
     waitall_is_ignored,
     waitall_loses_what_came_before_the_end,
     signal_does_not_interrupt_a_receiver,
+    signal_does_not_interrupt_a_sender,
+    signal_does_not_interrupt_an_accept,
     nosignal_is_ignored,
     sigpipe_never_comes,
     broken_stream_does_not_wake_its_sender,
+    second_sleeping_sender_is_not_woken,
+    second_sleeping_receiver_is_not_woken,
     end_is_told_to_one_process_only,
+    any_close_is_the_end,
     end_of_a_connection_never_comes,
     reset_is_told_as_the_end,
     refused_send_vanishes,
@@ -104,6 +114,13 @@ fn truncation_is_not_told(call: &mut Call) -> Result<Effect> {
     })
 }
 
+/// `MSG_TRUNC` among the flags of a receive is ignored: it returns what it received.
+#[fault(RECV_2, "The flags argument", on = [RECV])]
+fn real_size_is_not_told(call: &mut Call) -> Result<Effect> {
+    call.drop_flag(MSG_TRUNC)?;
+    call.proceed()
+}
+
 /// Of a datagram that is too long the first half is sent.
 #[fault(SEND_2, "DESCRIPTION", on = [SEND])]
 fn too_long_datagram_is_cut(call: &mut Call) -> Result<Effect> {
@@ -127,9 +144,29 @@ fn full_queue_drops_datagrams(call: &mut Call) -> Result<Effect> {
     if call.is_ready(poll::OUT)? { call.proceed() } else { call.give(length) }
 }
 
+/// The source that is told of a datagram is the socket that received it.
+#[fault(RECV_2, "recvfrom()", on = [RECV])]
+fn source_of_a_datagram_is_its_receiver(call: &mut Call) -> Result<Effect> {
+    let [socket, _, _, _, place, length_at] = call.arguments();
+    only(call.header().is_err() && place != 0 && call.endpoint()?.is_datagram())?;
+    call.then(move |call| {
+        let count = call.result();
+        let name = [socket, place, length_at, 0, 0, 0];
+        call.instead(libc::SYS_getsockname, name, move |call| call.give(count))
+    })
+}
+
 /// A sender for whose data there is no room is refused, though it may sleep.
 #[fault(SEND_2, "DESCRIPTION", on = [SEND])]
 fn sender_who_may_sleep_is_refused(call: &mut Call) -> Result<Effect> {
+    let index = call.flags_index()?;
+    call.set_argument(index, (call.flags() | MSG_DONTWAIT) as u64);
+    call.proceed()
+}
+
+/// A receiver for whom there is nothing is refused, though it may sleep.
+#[fault(RECV_2, "DESCRIPTION", on = [RECV])]
+fn receiver_who_may_sleep_is_refused(call: &mut Call) -> Result<Effect> {
     let index = call.flags_index()?;
     call.set_argument(index, (call.flags() | MSG_DONTWAIT) as u64);
     call.proceed()
@@ -181,6 +218,20 @@ fn signal_does_not_interrupt_a_receiver(signal: &mut Arrival) -> Fate {
     if receives && signal.is_caught() { Fate::Drop } else { Fate::Deliver }
 }
 
+/// A signal that comes while its receiver sleeps in a send is lost.
+#[fault(SEND_2, "ERRORS", signals)]
+fn signal_does_not_interrupt_a_sender(signal: &mut Arrival) -> Fate {
+    let sends = signal.interrupted().is_ok_and(|call| SEND.numbers.contains(&call));
+    if sends && signal.is_caught() { Fate::Drop } else { Fate::Deliver }
+}
+
+/// A signal that comes while its receiver sleeps in accept is lost.
+#[fault(ACCEPT_2, "ERRORS", signals)]
+fn signal_does_not_interrupt_an_accept(signal: &mut Arrival) -> Fate {
+    let accepts = signal.interrupted().is_ok_and(|call| ACCEPT.numbers.contains(&call));
+    if accepts && signal.is_caught() { Fate::Drop } else { Fate::Deliver }
+}
+
 /// `MSG_NOSIGNAL` is accepted and ignored.
 #[fault(SEND_2, "The flags argument", on = [SEND])]
 fn nosignal_is_ignored(call: &mut Call) -> Result<Effect> {
@@ -204,6 +255,26 @@ fn broken_stream_does_not_wake_its_sender(call: &mut Call) -> Result<Effect> {
     })
 }
 
+/// Of all processes that sleep for room in one socket only the first is woken.
+#[fault(SEND_2, "DESCRIPTION", on = [SEND])]
+fn second_sleeping_sender_is_not_woken(call: &mut Call) -> Result<Effect> {
+    only(call.may_sleep()? && !call.is_ready(poll::OUT | poll::ERR | poll::HUP)?)?;
+    let (inode, me) = (call.fd(0)?.inode, i64::from(call.process().as_raw()));
+    let first = *call.notes().of(inode).get_or_insert(me);
+    if first == me { call.proceed() } else { call.sleep() }
+}
+
+/// Of all processes that sleep for a message in one local socket only the first is woken.
+#[fault(RECV_2, "DESCRIPTION", on = [RECV])]
+fn second_sleeping_receiver_is_not_woken(call: &mut Call) -> Result<Effect> {
+    only(call.endpoint()?.is_local() && call.may_sleep()? && !call.is_ready(poll::IN)?)?;
+    let (inode, me) = (call.fd(0)?.inode, i64::from(call.process().as_raw()));
+    call.then(move |call| {
+        let first = *call.notes().of(inode).get_or_insert(me);
+        if first == me || call.result() == 0 { call.proceed() } else { call.sleep() }
+    })
+}
+
 /// Of all processes that receive from a stream only the first is told of its end.
 #[fault(RECV_2, "RETURN VALUE", on = [RECV])]
 fn end_is_told_to_one_process_only(call: &mut Call) -> Result<Effect> {
@@ -215,6 +286,14 @@ fn end_is_told_to_one_process_only(call: &mut Call) -> Result<Effect> {
         let first = *call.notes().of(end.fd.inode).get_or_insert(me);
         if first == me { call.proceed() } else { call.sleep() }
     })
+}
+
+/// A stream ends when any process closes a descriptor of it.
+#[fault(SOCKET_7, "Socket-layer functions", on = [CLOSE])]
+fn any_close_is_the_end(call: &mut Call) -> Result<Effect> {
+    only(call.fd(0)?.kind == Kind::Socket && call.endpoint()?.is_stream())?;
+    let _ = call.socket()?.shutdown(SHUT_WR);
+    call.proceed()
 }
 
 /// A receiver sleeps on when its peer has closed the TCP connection.

@@ -7,7 +7,7 @@ pub mod domains;
 pub mod names;
 
 use ipcspec_cases::sys::sockets::Socket;
-use libc::{AF_UNIX, SO_DOMAIN, SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
+use libc::{AF_UNIX, MSG_DONTWAIT, SO_DOMAIN, SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
 
 use nix::poll::PollFlags;
 
@@ -68,6 +68,11 @@ impl Call {
         Ok(Socket::from(self.copy(self.argument(0) as i32)?))
     }
 
+    /// Whether a transfer or a connect that cannot go on may sleep.
+    fn may_sleep(&self) -> Result<bool> {
+        Ok(!self.has_flag(MSG_DONTWAIT) && !self.fd(0)?.is_nonblocking())
+    }
+
     /// Whether poll tells these events of it.
     fn is_ready(&self, events: PollFlags) -> Result<bool> {
         Ok(poll::now(self.socket()?, events)?.intersects(events))
@@ -126,6 +131,10 @@ impl Call {
     fn receives(&mut self, bytes: &[u8]) -> Result<Effect> {
         let (buffer, room) = self.buffer()?;
         let bytes = &bytes[..bytes.len().min(room as usize)];
+        if let Ok(header) = self.header() {
+            poke(self.thread(), header + MSG_CONTROLLEN, &0_u64.to_ne_bytes())?;
+            poke(self.thread(), header + MSG_FLAGS, &0_i32.to_ne_bytes())?;
+        }
         poke(self.thread(), buffer, bytes)?;
         self.give(bytes.len() as i64)
     }

@@ -8,6 +8,7 @@ use crate::prelude::*;
 /// The faults of this module.
 pub const FAULTS: &[Fault] = &[
     path_is_told_without_its_null,
+    name_that_is_cut_tells_what_fits,
     unnamed_socket_tells_a_whole_address,
     peer_is_told_as_the_socket_itself,
     bind_takes_over_a_path,
@@ -45,6 +46,18 @@ fn path_is_told_without_its_null(call: &mut Call) -> Result<Effect> {
         let (_, address, length_at) = call.told_address()?;
         only(is_path(&address))?;
         call.set_number_at(length_at, address.len() as u32 - 1)?;
+        call.proceed()
+    })
+}
+
+/// The length that is told of a name that is cut is what was written of it.
+#[fault(GETSOCKNAME_2, "DESCRIPTION", on = [GETSOCKNAME, GETPEERNAME])]
+fn name_that_is_cut_tells_what_fits(call: &mut Call) -> Result<Effect> {
+    let length_at = call.argument(2);
+    let room: u32 = call.number_at(length_at)?;
+    call.then(move |call| {
+        let length: u32 = call.number_at(length_at)?;
+        call.set_number_at(length_at, length.min(room))?;
         call.proceed()
     })
 }
