@@ -289,7 +289,7 @@ fn end_is_told_to_one_process_only(call: &mut Call) -> Result<Effect> {
 }
 
 /// A stream ends when any process closes a descriptor of it.
-#[fault(SOCKET_7, "Socket-layer functions", on = [CLOSE])]
+#[fault(CLOSE_2, "DESCRIPTION", on = [CLOSE])]
 fn any_close_is_the_end(call: &mut Call) -> Result<Effect> {
     only(call.fd(0)?.kind == Kind::Socket && call.endpoint()?.is_stream())?;
     let _ = call.socket()?.shutdown(SHUT_WR);
