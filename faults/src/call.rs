@@ -49,6 +49,7 @@ pub enum Effect {
 pub struct Notes {
     numbers: HashMap<u64, Option<i64>>,
     lists: HashMap<u64, Vec<i64>>,
+    bytes: HashMap<u64, Vec<u8>>,
     held: Vec<OwnedFd>,
     kept: HashMap<u64, OwnedFd>,
 }
@@ -64,6 +65,11 @@ impl Notes {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// The bytes under `key`, none at first.
+    pub fn bytes(&mut self, key: u64) -> &mut Vec<u8> {
+        self.bytes.entry(key).or_default()
     }
 
     /// How many times it was asked before under `key`.
@@ -330,9 +336,16 @@ impl Call {
     pub fn keep_memory(&mut self, address: u64, bytes: &[u8]) -> Result<()> {
         poke(self.thread, address, bytes)
     }
+
     /// Changes a number in the thread's memory.
     pub fn set_number_at<N: Number>(&mut self, address: u64, number: N) -> Result<()> {
         self.set_memory(address, &number.bytes())
+    }
+
+    /// Memory of the thread that it does not use now, below its stack; room
+    /// for a page.
+    pub fn room_below(&self) -> u64 {
+        (self.entry.rsp - 0x2000) & !0xf
     }
 
     /// It happens as it stands; its result stands.

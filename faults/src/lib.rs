@@ -18,6 +18,7 @@ pub mod readiness;
 pub mod sem;
 pub mod shm;
 pub mod signal;
+pub mod socket;
 
 use ipcspec_harness::{Companion, Failure, Source, Syscalls, Verdict};
 use libc::c_long;
@@ -113,12 +114,13 @@ impl Fault {
 
 /// The catalogue: every fault, by mechanism.
 pub fn all() -> Vec<&'static Fault> {
-    const MECHANISMS: [&[&[Fault]]; 7] = [
+    const MECHANISMS: [&[&[Fault]]; 8] = [
         pipe::FAULTS,
         msgqueue::FAULTS,
         shm::FAULTS,
         sem::FAULTS,
         signal::FAULTS,
+        socket::FAULTS,
         ipc::FAULTS,
         readiness::FAULTS,
     ];

@@ -6,8 +6,8 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
 use libc::{
     AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK,
-    MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_WR, SO_PASSCRED, SO_SNDBUF, SOCK_CLOEXEC, SOCK_DGRAM,
-    SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+    MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_PASSCRED, SO_SNDBUF, SOCK_CLOEXEC,
+    SOCK_DGRAM, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
 use nix::poll::PollFlags;
 use nix::sys::resource::{Resource, setrlimit};
@@ -26,19 +26,29 @@ pub const CASES: &[Case] = &[
     datagram_that_is_too_long_loses_its_tail,
     send_buffer_limits_a_datagram,
     connected_datagram_socket_hears_its_peer_alone,
+    dissolved_association_lets_strangers_in,
     full_stream_blocks_its_sender,
     full_queue_blocks_the_sender_of_datagrams,
+    every_sleeping_sender_gets_room,
+    every_sleeping_receiver_gets_a_message,
     last_close_wakes_every_reader,
     broken_stream_raises_sigpipe,
     sender_asleep_is_woken_by_the_peers_death,
     unread_data_at_the_end_resets_the_peer,
     shutdown_wakes_a_sleeping_reader,
+    shutdown_by_the_peer_wakes_a_sleeping_reader,
+    shutdown_of_both_ways_ends_both,
     half_closed_stream_still_carries_the_other_way,
     signal_interrupts_a_sleeping_receiver,
+    signal_interrupts_a_sleeping_sender,
     waitall_is_cut_short_by_a_signal,
     full_backlog_holds_a_connection_back,
+    accept_sleeps_until_a_connection_comes,
+    signal_interrupts_a_sleeping_accept,
+    connections_are_accepted_in_order,
     accepted_socket_has_its_own_flags,
     path_is_told_with_its_null,
+    name_without_room_is_cut_and_tells_its_length,
     socket_file_has_all_permissions_but_the_umask,
     socket_file_outlives_its_socket,
     unlinked_socket_goes_on,
@@ -53,6 +63,7 @@ pub const CASES: &[Case] = &[
     descriptor_is_a_barrier_in_a_stream,
     descriptors_in_flight_are_limited,
     credentials_of_the_sender_come_with_the_message,
+    privileged_sender_tells_another_process,
     foreign_process_id_is_refused,
     foreign_user_is_refused,
     peer_is_who_called_connect_and_listen,
@@ -205,6 +216,21 @@ fn connected_datagram_socket_hears_its_peer_alone() -> Verdict {
     Ok(())
 }
 
+/// A datagram socket that was connected receives from everybody again once it is connected to `AF_UNSPEC`.
+#[case(CONNECT_2, "DESCRIPTION")]
+fn dissolved_association_lets_strangers_in() -> Verdict {
+    let [ours, peers] = [Address::path("ours"), Address::path("peers")];
+    let socket = Socket::bound(SOCK_DGRAM, &ours)?;
+    let _peer = Socket::bound(SOCK_DGRAM, &peers)?;
+    socket.connect(&peers)?;
+    check!(socket.connect(&Address::unspecified()) == Ok(()));
+    check!(socket.peer().map(drop) == Err(ENOTCONN));
+    let stranger = Socket::new(AF_UNIX, SOCK_DGRAM, 0)?;
+    check!(stranger.send_to(b"stranger", &ours) == Ok(8));
+    check!(socket.recv_with(64, MSG_DONTWAIT) == Ok("stranger".into()));
+    Ok(())
+}
+
 /// A sender for whose bytes a stream has no room sleeps until they are read, or is refused when it does not want to.
 #[case(SEND_2, "DESCRIPTION", settles = ["B28", "send.2 EAGAIN 1", "send.2 MSG_DONTWAIT"])]
 fn full_stream_blocks_its_sender() -> Verdict {
@@ -234,6 +260,40 @@ fn full_queue_blocks_the_sender_of_datagrams() -> Verdict {
     Ok(())
 }
 
+/// Every sender that sleeps for room is woken in the end, not only the first.
+#[case(SEND_2, "DESCRIPTION")]
+fn every_sleeping_sender_gets_room() -> Verdict {
+    for kind in [SOCK_STREAM, SOCK_DGRAM] {
+        let (ours, theirs) = Socket::pair(kind)?;
+        let queued = theirs.fill(b"-")?;
+        let senders = Children::spawn(3, |_| holds!(theirs.send(b"last") == Ok(4)))?;
+        senders.blocked_in(SEND)?;
+        for _ in 0..queued {
+            check!(ours.recv(1) == Ok("-".into()));
+        }
+        senders.join()?;
+        for _ in 0..3 {
+            check!(ours.recv(4) == Ok("last".into()));
+        }
+    }
+    Ok(())
+}
+
+/// Every receiver that sleeps is woken by a message of its own, not only the first.
+#[case(RECV_2, "DESCRIPTION")]
+fn every_sleeping_receiver_gets_a_message() -> Verdict {
+    for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
+        let (ours, theirs) = Socket::pair(kind)?;
+        let receivers = Children::spawn(3, |_| holds!(ours.recv(1) == Ok("x".into())))?;
+        receivers.blocked_in(RECV)?;
+        for _ in 0..3 {
+            theirs.send(b"x")?;
+        }
+        receivers.join()?;
+    }
+    Ok(())
+}
+
 /// When the last descriptor of the peer is closed, every reader that sleeps sees the end.
 #[case(RECV_2, "RETURN VALUE")]
 fn last_close_wakes_every_reader() -> Verdict {
@@ -257,7 +317,8 @@ fn last_close_wakes_every_reader() -> Verdict {
 fn broken_stream_raises_sigpipe() -> Verdict {
     let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
     drop(theirs);
-    check!(ours.send_with(b"x", MSG_NOSIGNAL) == Err(EPIPE));
+    let spared = Child::spawn(|| holds!(ours.send_with(b"x", MSG_NOSIGNAL) == Err(EPIPE)))?;
+    check!(spared.wait()? == End::Exited(0));
     let killed = Child::spawn(|| Ok(ours.send(b"x").map(drop)?))?;
     check!(killed.wait()? == End::Killed(libc::SIGPIPE));
     let written = Child::spawn(|| Ok(write(&ours, b"x").map(drop)?))?;
@@ -311,6 +372,26 @@ fn shutdown_wakes_a_sleeping_reader() -> Verdict {
     reader.join()
 }
 
+/// A receiver that sleeps is told the end when its peer shuts down for writing, though the peer stays open.
+#[case(RECV_2, "RETURN VALUE", also = [(SHUTDOWN_2, "DESCRIPTION")])]
+fn shutdown_by_the_peer_wakes_a_sleeping_reader() -> Verdict {
+    let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
+    let reader = Child::spawn(|| holds!(ours.recv(64) == Ok(String::new())))?;
+    reader.blocked_in(RECV)?;
+    check!(theirs.shutdown(SHUT_WR) == Ok(()));
+    reader.join()
+}
+
+/// A connection that any process shuts down both ways neither sends nor receives, by whichever descriptor.
+#[case(SHUTDOWN_2, "DESCRIPTION")]
+fn shutdown_of_both_ways_ends_both() -> Verdict {
+    let (ours, _theirs) = Socket::pair(SOCK_STREAM)?;
+    Child::spawn(|| holds!(ours.shutdown(SHUT_RDWR) == Ok(())))?.join()?;
+    check!(ours.send_with(b"x", MSG_NOSIGNAL | MSG_DONTWAIT) == Err(EPIPE));
+    check!(ours.recv_with(64, MSG_DONTWAIT) == Ok(String::new()));
+    Ok(())
+}
+
 /// A stream that is shut down for writing ends for the peer, but still carries what the peer sends.
 #[case(SHUTDOWN_2, "DESCRIPTION", settles = ["send.2 EPIPE"], also = [(SEND_2, "ERRORS")])]
 fn half_closed_stream_still_carries_the_other_way() -> Verdict {
@@ -322,7 +403,7 @@ fn half_closed_stream_still_carries_the_other_way() -> Verdict {
     check!(killed.wait()? == End::Killed(libc::SIGPIPE));
     check!(theirs.recv(64) == Ok("tail".into()));
     check!(theirs.recv(64) == Ok(String::new()));
-    check!(theirs.send(b"answer") == Ok(6));
+    check!(theirs.send_with(b"answer", MSG_NOSIGNAL) == Ok(6));
     check!(ours.recv(64) == Ok("answer".into()));
     Ok(())
 }
@@ -343,6 +424,25 @@ fn signal_interrupts_a_sleeping_receiver() -> Verdict {
         receiver.blocked_in(RECV)?;
         theirs.send(b"later")?;
         receiver.join()?;
+    }
+    Ok(())
+}
+
+/// A signal that is caught ends a send that sleeps with EINTR, and nothing is sent.
+#[case(SEND_2, "ERRORS", settles = ["send.2 EINTR"])]
+fn signal_interrupts_a_sleeping_sender() -> Verdict {
+    for kind in [SOCK_STREAM, SOCK_DGRAM] {
+        let (ours, theirs) = Socket::pair(kind)?;
+        let queued = theirs.fill(b"-")?;
+        let sender = Child::spawn(|| {
+            catch(SIGUSR1)?;
+            holds!(theirs.send(b"x") == Err(EINTR))
+        })?;
+        sender.interrupt_in(SEND, SIGUSR1)?;
+        for _ in 0..queued {
+            check!(ours.recv(1) == Ok("-".into()));
+        }
+        check!(ours.recv_with(1, MSG_DONTWAIT) == Err(EAGAIN));
     }
     Ok(())
 }
@@ -383,6 +483,46 @@ fn full_backlog_holds_a_connection_back() -> Verdict {
     late.join()
 }
 
+/// Accept sleeps until somebody connects.
+#[case(ACCEPT_2, "DESCRIPTION")]
+fn accept_sleeps_until_a_connection_comes() -> Verdict {
+    let address = Address::path("door");
+    let listener = Socket::listening(SOCK_STREAM, &address)?;
+    let host = Child::spawn(|| holds!(listener.accept().map(drop) == Ok(())))?;
+    host.blocked_in(ACCEPT)?;
+    let _client = Socket::connected(SOCK_STREAM, &address)?;
+    host.join()
+}
+
+/// A signal that is caught ends an accept that sleeps with EINTR.
+#[case(ACCEPT_2, "ERRORS", settles = ["accept.2 EINTR"])]
+fn signal_interrupts_a_sleeping_accept() -> Verdict {
+    let listener = Socket::listening(SOCK_STREAM, &Address::path("door"))?;
+    let host = Child::spawn(|| {
+        catch(SIGUSR1)?;
+        holds!(listener.accept().map(drop) == Err(EINTR))
+    })?;
+    host.interrupt_in(ACCEPT, SIGUSR1)
+}
+
+/// Connections are accepted in the order in which they came.
+#[case(ACCEPT_2, "DESCRIPTION")]
+fn connections_are_accepted_in_order() -> Verdict {
+    const NAMES: [&str; 3] = ["first", "second", "third"];
+    let address = Address::path("door");
+    let listener = Socket::listening(SOCK_STREAM, &address)?;
+    let mut clients = vec![];
+    for name in NAMES {
+        let client = Socket::connected(SOCK_STREAM, &address)?;
+        client.send(name.as_bytes())?;
+        clients.push(client);
+    }
+    for name in NAMES {
+        check!(listener.accept()?.recv_with(64, MSG_DONTWAIT) == Ok(name.into()));
+    }
+    Ok(())
+}
+
 /// An accepted socket has the flags that `accept4` is told, and none from the listener.
 #[case(ACCEPT_2, "DESCRIPTION", settles = ["accept.2 SOCK_NONBLOCK", "accept.2 SOCK_CLOEXEC", "accept.2 EAGAIN"], also = [(ACCEPT_2, "VERSIONS")])]
 fn accepted_socket_has_its_own_flags() -> Verdict {
@@ -418,6 +558,17 @@ fn path_is_told_with_its_null() -> Verdict {
     let receiver = Socket::bound(SOCK_DGRAM, &inbox)?;
     Socket::bound(SOCK_DGRAM, &sender)?.send_to(b"letter", &inbox)?;
     check!(receiver.recv_from(64) == Ok(("letter".into(), sender)));
+    Ok(())
+}
+
+/// A name for which there is not room is cut, nothing is written beyond, and its real length is told.
+#[case(GETSOCKNAME_2, "DESCRIPTION")]
+fn name_without_room_is_cut_and_tells_its_length() -> Verdict {
+    let socket = Socket::bound(SOCK_STREAM, &Address::path("door"))?;
+    let mut room = [b'-'; 16];
+    check!(socket.name_within(&mut room[..4]) == Ok(2 + "door".len() + 1));
+    check!(room[..2] == (AF_UNIX as u16).to_ne_bytes());
+    check!(room[2..] == *b"do------------");
     Ok(())
 }
 
@@ -564,6 +715,7 @@ fn pipe_end_in_flight_keeps_the_pipe_open() -> Verdict {
     drop(writer);
     check!(read(&reader, &mut [0; 8]) == Err(EAGAIN));
     let taken = theirs.recv_message(1, 4, 0)?.descriptors;
+    check!(taken.len() == 1);
     check!(write(&taken[0], b"tail") == Ok(4));
     drop(taken);
     check!(read(&reader, &mut [0; 8]) == Ok(4));
@@ -598,7 +750,7 @@ fn descriptor_is_closed_on_exec_if_asked() -> Verdict {
     for (flags, expected) in [(0, 0), (MSG_CMSG_CLOEXEC, libc::FD_CLOEXEC)] {
         ours.send_descriptors(b"x", &[0])?;
         let message = theirs.recv_message(1, 4, flags)?;
-        check!(message.flags & MSG_CMSG_CLOEXEC == flags);
+        check!((message.flags & MSG_CMSG_CLOEXEC, message.descriptors.len()) == (flags, 1));
         check!(
             fcntl(&message.descriptors[0], FcntlArg::F_GETFD) == Ok(expected),
             "flags {flags:#x}"
@@ -649,6 +801,17 @@ fn credentials_of_the_sender_come_with_the_message() -> Verdict {
         check!(ours.recv_message(6, 12, 0)?.credentials == Some(expected));
         check!(ours.recv_message(6, 12, 0)?.credentials == Some(Credentials::own()));
     }
+    Ok(())
+}
+
+/// A privileged sender can tell the process id of another process, and the receiver gets what it told.
+#[case(UNIX_7, "Ancillary messages", settles = ["unix.7 SCM_CREDENTIALS"], needs = [Need::OwnCap(Cap::SysAdmin)], also = [(UNIX_7, "Socket options")])]
+fn privileged_sender_tells_another_process() -> Verdict {
+    let (ours, theirs) = Socket::pair(SOCK_DGRAM)?;
+    theirs.set_option(SOL_SOCKET, SO_PASSCRED, 1)?;
+    let told = Credentials { pid: 1, ..Credentials::own() };
+    check!(ours.send_credentials(b"x", told) == Ok(1));
+    check!(theirs.recv_message(64, 12, 0)?.credentials == Some(told));
     Ok(())
 }
 

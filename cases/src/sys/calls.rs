@@ -50,6 +50,15 @@ calls! {
     CONNECT = "connect": SYS_connect;
     SEND = "send": SYS_sendto, SYS_sendmsg;
     RECV = "recv": SYS_recvfrom, SYS_recvmsg;
+    SOCKET = "socket": SYS_socket;
+    SOCKETPAIR = "socketpair": SYS_socketpair;
+    BIND = "bind": SYS_bind;
+    LISTEN = "listen": SYS_listen;
+    SHUTDOWN = "shutdown": SYS_shutdown;
+    GETSOCKNAME = "getsockname": SYS_getsockname;
+    GETPEERNAME = "getpeername": SYS_getpeername;
+    GETSOCKOPT = "getsockopt": SYS_getsockopt;
+    SETSOCKOPT = "setsockopt": SYS_setsockopt;
     FLOCK = "flock": SYS_flock;
     FCNTL = "fcntl": SYS_fcntl;
     SEMGET = "semget": SYS_semget;

@@ -79,6 +79,12 @@ impl From<Socket> for OwnedFd {
     }
 }
 
+impl From<OwnedFd> for Socket {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
 impl Socket {
     /// `socket(domain, kind, protocol)`.
     pub fn new(domain: c_int, kind: c_int, protocol: c_int) -> Result<Self> {
@@ -173,6 +179,14 @@ impl Socket {
             answer(unsafe { libc::getsockname(self.raw(), address, length) }).map(drop)
         })
         .map(|(address, ())| address)
+    }
+
+    /// `getsockname` with room for so many bytes: the length that is told.
+    pub fn name_within(&self, room: &mut [u8]) -> Result<usize> {
+        let (pointer, mut length) = (room.as_mut_ptr().cast(), room.len() as socklen_t);
+        // SAFETY: `length` tells the room.
+        answer(unsafe { libc::getsockname(self.raw(), pointer, &raw mut length) })?;
+        Ok(length as usize)
     }
 
     /// `getpeername`.
