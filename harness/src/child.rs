@@ -271,11 +271,11 @@ impl Child {
     #[track_caller]
     fn stuck(&self, wanted: &str) -> Failure {
         let task = Task::process(self.pid);
-        let (doing, state) = (task.doing(), task.state());
+        let doing = task.doing();
         let got = doing.to_string();
         match doing {
-            // One that a tracer holds at the door of a call is not asleep.
-            Doing::Call(_) | Doing::Asleep if state != Some('t') => {
+            // One that makes one call after the other sleeps now and then.
+            Doing::Call(_) | Doing::Asleep if !task.moves() => {
                 Failure::violated(&format!("{self:?}"), "", wanted, got)
             }
             _ => Failure::broken(format!("{self:?} is {got}, wanted it {wanted}")),

@@ -112,6 +112,20 @@ impl Task {
         stat[stat.rfind(')')? + 1..].trim_start().chars().next()
     }
 
+    /// How often it went to sleep by itself, as /proc/PID/status tells.
+    fn sleeps(self) -> Option<String> {
+        let status = fs::read_to_string(self.file("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        Some(line.trim().to_owned())
+    }
+
+    /// Whether it ran within a moment.
+    pub(crate) fn moves(self) -> bool {
+        let before = self.sleeps();
+        std::thread::sleep(BOUNDED_WAIT);
+        self.sleeps() != before
+    }
+
     /// What it does now.
     pub(crate) fn doing(self) -> Doing {
         match File::open(self.file("syscall")) {

@@ -55,7 +55,7 @@ struct MatrixOptions {
     /// Run these cases alone: a path, a prefix of one, or a glob; may be repeated
     #[arg(long, value_name = "PATTERN", conflicts_with = "all")]
     cases: Vec<String>,
-    /// Cases to run side by side [default: four times the number of processors]
+    /// Cases to run side by side [default: eight times the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
     /// Multiply every deadline by X: what hangs is most of what the matrix costs
@@ -231,7 +231,7 @@ fn try_all(
     options: &MatrixOptions,
 ) -> Result<Matrix> {
     let settings = Settings {
-        workers: options.jobs.map_or(4 * Settings::default().workers, usize::from),
+        workers: options.jobs.map_or(8 * Settings::default().workers, usize::from),
         factor: options.timeout_factor,
         ..Settings::default()
     };

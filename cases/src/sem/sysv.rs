@@ -112,7 +112,7 @@ pub const CASES: &[Case] = &[
 
 /// A process that sleeps in this call of semop, and ends once it has been done.
 fn sleeper(sem: Sem, ops: &[Op]) -> Verdict<Child> {
-    let sleeper = Child::spawn(|| Ok(sem.op(ops)?))?;
+    let sleeper = Child::spawn(|| holds!(sem.op(ops) == Ok(())))?;
     sleeper.blocked_in(SEMOP)?;
     Ok(sleeper)
 }
