@@ -11,6 +11,9 @@ use std::time::Instant;
 use ipcspec_faults::{Fault, find, tracer};
 use nix::unistd::{ForkResult, fork};
 
+/// What is measured, under which fault, by which call.
+type Row = (&'static str, Option<&'static Fault>, fn());
+
 const ROUNDS: usize = 21;
 const CALLS: u32 = 20_000;
 
@@ -56,11 +59,15 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    let not_looked_at = || drop(nix::unistd::getppid());
-    let looked_at = || drop(nix::unistd::read(std::io::stdin(), &mut []));
+    let not_looked_at = || {
+        nix::unistd::getppid();
+    };
+    let looked_at = || {
+        let _ = nix::unistd::read(std::io::stdin(), &mut []);
+    };
     let [on_the_way_in, both_ways] =
         ["none::nothing", "none::nothing_in_and_out"].map(|name| find(name).expect("a fault"));
-    let rows: [(&str, Option<&'static Fault>, fn()); 4] = [
+    let rows: [Row; 4] = [
         ("a call that no fault looks at", Some(on_the_way_in), not_looked_at),
         ("looked at on the way in", Some(on_the_way_in), looked_at),
         ("looked at on both ways", Some(both_ways), looked_at),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fmt::Write;
 use std::io::{IsTerminal, Write as _};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::time::Instant;
@@ -118,6 +119,14 @@ pub fn beyond() -> impl Iterator<Item = (&'static str, &'static str)> {
     BEYOND.lines().skip(1).filter_map(|line| line.split_once('\t'))
 }
 
+/// The matrix that was recorded in this directory, as `faults.json`.
+pub fn recorded(directory: &Path) -> Result<Matrix> {
+    let file = directory.join("faults.json");
+    let text = std::fs::read_to_string(&file);
+    let text = text.map_err(|error| Trouble::with(file.display(), error))?;
+    serde_json::from_str(&text).map_err(|error| Trouble::with(file.display(), error))
+}
+
 impl Matrix {
     /// Faults that no case noticed.
     pub fn unnoticed(&self) -> Vec<&str> {
@@ -211,7 +220,7 @@ fn matrix(cases: &[&'static Case], options: &MatrixOptions) -> Result<u8> {
     let began = Instant::now();
     let matrix = try_all(cases, &faults, options)?;
     if let Some(file) = &options.json {
-        let text = serde_json::to_string_pretty(&matrix).expect("a matrix can be serialized");
+        let text = serde_json::to_string(&matrix).expect("a matrix can be serialized");
         std::fs::write(file, text + "\n").map_err(|error| Trouble::with(file, error))?;
     }
     if let Some(file) = &options.markdown {

@@ -246,6 +246,20 @@ fn the_document_is_not_stale() {
 }
 
 #[test]
+fn the_matrix_of_faults_is_not_stale() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let matrix = ipcspec_suite::faults::recorded(&root.join("suite/results")).unwrap();
+    let written = std::fs::read_to_string(root.join("docs/faults.md")).unwrap();
+    let rendered = ipcspec_suite::faults::markdown(&matrix);
+    assert!(rendered == written, "docs/faults.md is stale: run `cargo run -- document`");
+    let tried: Vec<_> = matrix.faults.iter().map(|row| row.name.clone()).collect();
+    let all: Vec<_> = ipcspec_faults::all().iter().map(|fault| fault.path()).collect();
+    let stale =
+        "suite/results/faults.json is stale: run `cargo run --release -- faults --json` anew";
+    assert!(tried == all, "{stale}");
+}
+
+#[test]
 fn the_readme_tells_how_many_cases_there_are() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();

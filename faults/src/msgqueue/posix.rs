@@ -132,7 +132,7 @@ fn priority_beyond_the_highest_is_the_highest(call: &mut Call) -> Result<Effect>
     call.proceed()
 }
 
-/// Waits until the queue is empty, looking every 20 ms.
+/// Waits until the queue is empty, looking every 700 ms.
 fn until_empty(call: &mut Call, queue: u64, attributes: u64, pause: u64) -> Result<Effect> {
     let get = [queue, 0, attributes, 0, 0, 0];
     call.instead(libc::SYS_mq_getsetattr, get, move |call| {
@@ -150,7 +150,7 @@ fn until_empty(call: &mut Call, queue: u64, attributes: u64, pause: u64) -> Resu
 #[fault(MQ_SEND_3, "DESCRIPTION", on = [MQ_SEND])]
 fn send_waits_for_a_receiver(call: &mut Call) -> Result<Effect> {
     let (queue, told) = (call.argument(0), call.scratch(&[0; 64])?);
-    let pause: Vec<_> = [0, 20_000_000_i64].into_iter().flat_map(i64::to_ne_bytes).collect();
+    let pause: Vec<_> = [0, 700_000_000_i64].into_iter().flat_map(i64::to_ne_bytes).collect();
     let pause = call.scratch(&pause)?;
     call.then(move |call| {
         if call.result() == 0 { until_empty(call, queue, told, pause) } else { call.proceed() }

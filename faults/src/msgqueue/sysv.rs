@@ -81,7 +81,7 @@ fn long_body_is_taken_when_it_is_received(call: &mut Call) -> Result<Effect> {
     })
 }
 
-/// Waits until the queue is empty, looking every 20 ms.
+/// Waits until the queue is empty, looking every 700 ms.
 fn until_empty(call: &mut Call, queue: u64, status: u64, pause: u64) -> Result<Effect> {
     let stat = [queue, IPC_STAT as u64, status, 0, 0, 0];
     call.instead(libc::SYS_msgctl, stat, move |call| {
@@ -98,7 +98,7 @@ fn until_empty(call: &mut Call, queue: u64, status: u64, pause: u64) -> Result<E
 #[fault(MSGOP_2, "msgsnd()", on = [MSGSND])]
 fn send_waits_for_a_receiver(call: &mut Call) -> Result<Effect> {
     let (queue, status) = (call.queue(), call.scratch(&[0; 128])?);
-    let pause: Vec<_> = [0, 20_000_000_i64].into_iter().flat_map(i64::to_ne_bytes).collect();
+    let pause: Vec<_> = [0, 700_000_000_i64].into_iter().flat_map(i64::to_ne_bytes).collect();
     let pause = call.scratch(&pause)?;
     call.then(move |call| {
         if call.result() == 0 { until_empty(call, queue, status, pause) } else { call.proceed() }
