@@ -417,6 +417,15 @@ impl Call {
         self.once_more(look)
     }
 
+    /// It happens, and fails with EINTR when a signal interrupts its sleep,
+    /// whatever the kernel would make of that.
+    pub fn then_interrupted(&self) -> Result<Effect> {
+        self.then_always(|call| match call.result() {
+            answer if RESTARTING.contains(&answer) => call.fail(Errno::EINTR),
+            _ => call.proceed(),
+        })
+    }
+
     /// It sleeps until a signal comes: the wake-up never does.
     pub fn sleep(&self) -> Result<Effect> {
         self.instead(libc::SYS_ppoll, [0; 6], |call| call.fail(Errno::EINTR))
@@ -537,9 +546,7 @@ macro_rules! numbers {
 numbers!(u8 u16 i16 u32 i32 u64 i64);
 
 fn process_of(thread: Pid) -> Pid {
-    let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
-    line.and_then(|number| number.trim().parse().ok()).map_or(thread, Pid::from_raw)
+    number_in_status(thread, "Tgid", 10).map_or(thread, |id| Pid::from_raw(id as i32))
 }
 
 /// The number behind `name` in /proc/PID/status.
@@ -551,9 +558,7 @@ fn number_in_status(thread: Pid, name: &str, base: u32) -> Result<u64> {
 
 /// The set behind `name` in /proc/PID/status.
 pub(crate) fn signals_in_status(thread: Pid, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+    number_in_status(thread, name, 16).unwrap_or(0)
 }
 
 /// Whether the thread would never notice the signal.

@@ -436,21 +436,13 @@ fn handler_never_ends_a_wait(call: &mut Call) -> Result<Effect> {
 /// A send or a receive ends with EINTR after every handler, with SA_RESTART or without.
 #[fault(SIGNAL_7, "Interruption of system calls and library functions by signal handlers", on = [MQ_SEND, MQ_RECEIVE])]
 fn handler_always_ends_a_wait(call: &mut Call) -> Result<Effect> {
-    call.then_always(
-        |call| {
-            if call.result() == INTERRUPTED { call.fail(EINTR) } else { call.proceed() }
-        },
-    )
+    call.then_interrupted()
 }
 
 /// A send ends with EINTR after every handler, with SA_RESTART or without.
 #[fault(SIGNAL_7, "Interruption of system calls and library functions by signal handlers", on = [MQ_SEND])]
 fn handler_always_ends_a_send(call: &mut Call) -> Result<Effect> {
-    call.then_always(
-        |call| {
-            if call.result() == INTERRUPTED { call.fail(EINTR) } else { call.proceed() }
-        },
-    )
+    call.then_interrupted()
 }
 
 /// A queue is removed when the process that made it exits.

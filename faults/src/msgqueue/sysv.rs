@@ -469,21 +469,13 @@ fn handler_with_sa_restart_restarts_a_call(call: &mut Call) -> Result<Effect> {
 /// A receiver that is stopped and continued returns EINTR.
 #[fault(SIGNAL_7, "Interruption of system calls and library functions by stop signals", on = [MSGRCV])]
 fn stop_and_continue_end_a_receive(call: &mut Call) -> Result<Effect> {
-    call.then_always(
-        |call| {
-            if call.result() == INTERRUPTED { call.fail(EINTR) } else { call.proceed() }
-        },
-    )
+    call.then_interrupted()
 }
 
 /// A sender that is stopped and continued returns EINTR.
 #[fault(SIGNAL_7, "Interruption of system calls and library functions by stop signals", on = [MSGSND])]
 fn stop_and_continue_end_a_send(call: &mut Call) -> Result<Effect> {
-    call.then_always(
-        |call| {
-            if call.result() == INTERRUPTED { call.fail(EINTR) } else { call.proceed() }
-        },
-    )
+    call.then_interrupted()
 }
 
 /// A queue is removed when the process that made it exits.
