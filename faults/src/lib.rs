@@ -7,6 +7,7 @@ extern crate self as ipcspec_faults;
 
 mod call;
 mod files;
+pub mod filter;
 pub mod tracer;
 
 pub mod ipc;

@@ -20,6 +20,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::{ForkResult, Pid, execvp, fork, pipe2, read};
 
 use crate::call::{Arrival, Call, Effect, Fate, Notes, Then, is_ignored};
+use crate::filter::Filter;
 use crate::{Fault, On, SIGNAL_MARK};
 
 /// What is traced besides the calls of a fault: it goes on with a call that
@@ -48,37 +49,11 @@ const OPTIONS: c_int = libc::PTRACE_O_TRACESYSGOOD
 /// Has the kernel stop this process and its descendants for their tracer at
 /// the calls that `fault` looks at. Without a tracer those fail with ENOSYS.
 pub fn filter(fault: &Fault) -> Result<()> {
-    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
-    let mut program = vec![step(LOAD, 0, 0, 0)];
-    for number in fault.on.numbers().chain([RESTART]) {
-        program.push(step(EQUAL, number as u32, 0, 1));
-        program.push(step(RETURN, libc::SECCOMP_RET_TRACE, 0, 0));
-    }
     let others = match fault.on {
         On::All => libc::SECCOMP_RET_TRACE,
         On::Calls(..) | On::Signals(_) | On::Both(..) => libc::SECCOMP_RET_ALLOW,
     };
-    program.push(step(RETURN, others, 0, 0));
-    let all = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: the program outlives the call, which copies it.
-    unsafe {
-        let set = || {
-            Errno::result(libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const all,
-            ))
-        };
-        if set().is_err() {
-            // Without privilege, only for who promises to gain none.
-            Errno::result(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-            set()?;
-        }
-    }
-    Ok(())
+    Filter::new(fault.on.numbers().chain([RESTART]), libc::SECCOMP_RET_TRACE, others).install()
 }
 
 /// Makes this process the tracer of `pid` and of all that come from it.
