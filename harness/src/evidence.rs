@@ -211,6 +211,72 @@ impl Task {
     }
 }
 
+/// What one look at a process shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// It sleeps in one of the calls, as far as evidence of this kind tells:
+    /// one look is enough for [`Evidence::Syscall`], many that agree for the
+    /// others.
+    Asleep(Evidence),
+    /// It does something else.
+    Elsewhere,
+}
+
+/// Looks at one process again and again, to see whether it sleeps.
+#[derive(Debug)]
+pub struct Observer {
+    task: Task,
+    file: Option<File>,
+}
+
+impl Observer {
+    /// An observer of the only thread of this process.
+    pub fn new(pid: Pid) -> Self {
+        let task = Task::process(pid);
+        let file = File::open(task.file("syscall")).ok();
+        Self { task, file: file.filter(|file| parse(file) != Doing::Unknown) }
+    }
+
+    /// One look: does it sleep in one of these system calls?
+    pub fn look(&self, numbers: &[libc::c_long]) -> Look {
+        let Some(file) = &self.file else {
+            return match self.task.state() {
+                Some('S') => Look::Asleep(Evidence::State),
+                None => Look::Asleep(Evidence::Wait),
+                Some(_) => Look::Elsewhere,
+            };
+        };
+        match parse(file) {
+            Doing::Call(number) if numbers.contains(&number) => {
+                // As in `blocked_in`: one that was just woken still passes for
+                // asleep. So does one that was killed and sleeps on its way
+                // out, but not in state `S`.
+                match self.task.state() {
+                    None | Some('S') => Look::Asleep(Evidence::Syscall),
+                    Some(_) => Look::Elsewhere,
+                }
+            }
+            _ => Look::Elsewhere,
+        }
+    }
+
+    /// As [`Observer::look`], where nobody can be between waking and running.
+    pub fn glance(&self, numbers: &[libc::c_long]) -> Look {
+        match &self.file {
+            Some(file) => match parse(file) {
+                Doing::Call(number) if numbers.contains(&number) => Look::Asleep(Evidence::Syscall),
+                _ => Look::Elsewhere,
+            },
+            None => self.look(numbers),
+        }
+    }
+
+    /// What it does now, in words.
+    pub fn doing(&self) -> String {
+        self.task.doing().to_string()
+    }
+}
+
 /// Reads `/proc/…/syscall`: `running`, `-1 sp pc`, or `number args… sp pc`.
 fn parse(file: &File) -> Doing {
     let mut buffer = [0; 256];

@@ -1,0 +1,138 @@
+//! Finding programs to which a model objects, and making them small.
+
+use std::time::{Duration, Instant};
+
+use ipcspec_harness::Verdict;
+use serde::{Deserialize, Serialize};
+
+use crate::program::Step;
+use crate::reach::Reach;
+use crate::stage::Stage;
+use crate::{Judge, Model, Objection, Program, Seed, play};
+
+/// A program to which the model objects, as small as it could be made.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Finding<M: Model> {
+    /// The program: the objection is to its last step.
+    pub program: Program<M>,
+    /// Of whom.
+    pub actor: usize,
+    /// What the model wants.
+    pub wanted: String,
+    /// What was seen.
+    pub got: String,
+    /// Why it wants that.
+    pub rule: String,
+    /// How often it showed again, of [`CONFIRMATIONS`] times.
+    pub confirmed: u32,
+}
+
+/// How often a finding is tried again.
+pub const CONFIRMATIONS: u32 = 5;
+
+/// Random bytes for a program of up to so many steps.
+pub fn random_bytes(random: &mut fastrand::Rng, steps: usize) -> Vec<u8> {
+    let steps = 1 + random.usize(..steps);
+    let mut bytes = vec![0; (1 + steps) * Seed::BYTES];
+    random.fill(&mut bytes);
+    bytes
+}
+
+/// Whether the model objects to this program.
+fn objects<M: Model>(
+    stage: &mut Stage<M>,
+    judge: &Judge<M>,
+    program: &Program<M>,
+) -> Verdict<Option<(Vec<Step<M>>, Objection)>> {
+    let played = play(stage, judge, program, &mut Reach::default(), None)?;
+    Ok(played.objection.map(|objection| (played.steps, objection)))
+}
+
+/// Makes a program that the model objects to as small as it can within the
+/// time, and tries again what is left.
+pub fn minimise<M: Model>(
+    stage: &mut Stage<M>,
+    judge: &Judge<M>,
+    program: Program<M>,
+    objection: Objection,
+    time: Duration,
+) -> Verdict<Finding<M>> {
+    let limit = Instant::now() + time;
+    let mut best = program;
+    let mut why = objection;
+    let mut smaller = true;
+    while smaller && Instant::now() < limit {
+        smaller = false;
+        let mut part = best.steps.len().next_power_of_two();
+        while part > 0 && Instant::now() < limit {
+            let mut at = 0;
+            while at < best.steps.len() {
+                let mut candidate = best.clone();
+                candidate.steps.drain(at..(at + part).min(best.steps.len()));
+                if let Some((steps, objection)) = objects(stage, judge, &candidate)? {
+                    best = Program { steps, ..candidate };
+                    why = objection;
+                    smaller = true;
+                } else {
+                    at += part;
+                }
+            }
+            part /= 2;
+        }
+        for candidate in simpler(&best) {
+            if Instant::now() > limit {
+                break;
+            }
+            if let Some((steps, objection)) = objects(stage, judge, &candidate)? {
+                best = Program { steps, ..candidate };
+                why = objection;
+                smaller = true;
+                break;
+            }
+        }
+    }
+    let mut confirmed = 0;
+    for _ in 0..CONFIRMATIONS {
+        confirmed += u32::from(objects(stage, judge, &best)?.is_some());
+    }
+    Ok(Finding {
+        program: best,
+        actor: why.actor,
+        wanted: why.wanted,
+        got: why.got,
+        rule: why.rule.to_string(),
+        confirmed,
+    })
+}
+
+/// Programs of as many steps that are simpler: fewer actors, and steps from
+/// simpler bytes.
+fn simpler<M: Model>(program: &Program<M>) -> Vec<Program<M>> {
+    let mut simpler = vec![];
+    if program.actors > 1 {
+        simpler.push(Program { actors: program.actors - 1, ..program.clone() });
+    }
+    for (index, step) in program.steps.iter().enumerate() {
+        let mut push = |step: Step<M>| {
+            let mut candidate = program.clone();
+            candidate.steps[index] = step;
+            simpler.push(candidate);
+        };
+        if step.actor > 0 {
+            push(Step { actor: 0, ..*step });
+        }
+        let Some(seed) = step.seed else { continue };
+        for place in 1..Seed::BYTES {
+            for byte in [0, seed[place] / 2, seed[place].saturating_sub(1)] {
+                let mut bytes = seed;
+                bytes[place] = byte;
+                let decoded = Step::<M>::decode(bytes);
+                if byte < seed[place] && decoded.act != step.act {
+                    push(Step { actor: step.actor, ..decoded });
+                }
+            }
+        }
+    }
+    simpler
+}

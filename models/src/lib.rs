@@ -1,0 +1,27 @@
+//! Executable specifications of Linux inter-process communication, and the
+//! random programs of several processes that kernels are judged by with them.
+//!
+//! One folder a mechanism: its operations, the rules that it goes by with the
+//! sentences that they come from, and models of it that are wrong on purpose.
+
+mod answer;
+mod find;
+mod model;
+mod program;
+mod reach;
+mod seed;
+pub mod stage;
+mod turns;
+pub mod world;
+
+pub mod eventfd;
+pub mod signal;
+
+pub use answer::{Answer, Body, Facts, Rule, Step};
+pub use find::*;
+pub use model::{ACTORS, Actor, Cast, Cut, DIRECTOR, Model, Op, Props, Shape};
+pub use program::{Bytes, Program};
+pub use reach::{Outcome, Reach};
+pub use seed::Seed;
+pub use turns::{Onlooker, Played, play};
+pub use world::{Act, Canary, End, Judge, Objection, Place, Sight, Sights, Twist, World, Worlds};
