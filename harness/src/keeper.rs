@@ -35,7 +35,7 @@ use crate::evidence::{Doing, Evidence, Task};
 use crate::isolation::{self, Isolation, LEVELS, Namespaces};
 use crate::needs;
 use crate::verdict::{Details, Outcome};
-use crate::{Case, Failure, Verdict, show};
+use crate::{Accompanied, Case, Failure, Verdict, show};
 
 /// Says to a freshly started process that it is a supervisor, and carries its
 /// [`Orders`].
@@ -73,7 +73,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) factor: f64,
     pub(crate) seed: u64,
-    pub(crate) companion: Option<String>,
+    pub(crate) with: Accompanied,
 }
 
 /// How a case went.
@@ -289,6 +289,14 @@ fn nanos() -> u32 {
     now.map_or(0, |time| time.subsec_nanos())
 }
 
+/// What the case that runs was told.
+static ORDER: std::sync::Mutex<Option<String>> = std::sync::Mutex::new(None);
+
+/// What this case was told by who runs it, if anything.
+pub fn told_to_case() -> Option<String> {
+    ORDER.lock().ok()?.clone()
+}
+
 static WORKER: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
 
 /// A number that no other worker on this machine has now: the supervisor's
@@ -481,7 +489,10 @@ fn run(
         Ok(slot) => slot,
         Err(failure) => return Report::broken(failure.to_string()),
     };
-    let escort = match (&request.companion, companion) {
+    if let Ok(mut order) = ORDER.lock() {
+        order.clone_from(&request.with.order);
+    }
+    let escort = match (&request.with.companion, companion) {
         (None, _) => None,
         (Some(name), Some(companion)) => match Escort::new(companion, name) {
             Ok(escort) => Some(escort),

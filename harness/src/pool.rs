@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 
 use crate::child::await_exit;
 use crate::isolation::{Isolation, LEVELS, writable_directory};
@@ -41,10 +42,19 @@ impl Default for Settings {
     }
 }
 
+/// What goes with a case.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Accompanied {
+    /// The name of the companion beside it, one that the program knows.
+    pub companion: Option<String>,
+    /// What the case is told, for it to ask with [`crate::told_to_case`].
+    pub order: Option<String>,
+}
+
 struct Job {
     index: usize,
     case: &'static Case,
-    companion: Option<String>,
+    with: Accompanied,
     answer: mpsc::Sender<Report>,
 }
 
@@ -103,15 +113,15 @@ impl Pool {
     /// Runs one case and waits for its report. `index` is its place in the
     /// list given to [`crate::serve_if_asked`].
     pub fn run(&self, index: usize, case: &'static Case) -> Report {
-        self.run_with(index, case, None)
+        self.run_with(index, case, &Accompanied::default())
     }
 
-    /// Runs one case with the companion of this name.
-    pub fn run_with(&self, index: usize, case: &'static Case, companion: Option<&str>) -> Report {
-        let companion = companion.map(str::to_owned);
+    /// Runs one case in this company.
+    pub fn run_with(&self, index: usize, case: &'static Case, with: &Accompanied) -> Report {
+        let with = with.clone();
         let (answer, answered) = mpsc::channel();
         let jobs = self.jobs.as_ref().expect("jobs are taken until the pool is dropped");
-        if jobs.send(Job { index, case, companion, answer }).is_err() {
+        if jobs.send(Job { index, case, with, answer }).is_err() {
             return Report::broken("no worker is left".to_owned());
         }
         answered.recv().unwrap_or_else(|_| Report::broken("the worker was lost".to_owned()))
@@ -181,7 +191,7 @@ impl Worker {
                 path: job.case.path(),
                 factor: self.settings.factor,
                 seed: self.settings.seed,
-                companion: job.companion.clone(),
+                with: job.with.clone(),
             };
             let deadline = job.case.deadline().mul_f64(self.settings.factor);
             stream.get_ref().set_read_timeout(Some(deadline + GRACE))?;

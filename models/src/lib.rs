@@ -6,6 +6,7 @@
 
 mod answer;
 mod find;
+mod mechanism;
 mod model;
 mod program;
 mod reach;
@@ -19,6 +20,7 @@ pub mod signal;
 
 pub use answer::{Answer, Body, Facts, Rule, Step};
 pub use find::*;
+pub use mechanism::{DRIVER, Found, MECHANISMS, Mechanism, Order, Tally};
 pub use model::{ACTORS, Actor, Cast, Cut, DIRECTOR, Model, Op, Props, Shape};
 pub use program::{Bytes, Program};
 pub use reach::{Outcome, Reach};

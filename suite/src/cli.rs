@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{Result, Trouble, coverage, document, faults, listing, run};
+use crate::{Result, Trouble, coverage, document, faults, fuzz, listing, run};
 
 /// Does this kernel keep what the documentation of Linux inter-process
 /// communication promises?
@@ -33,6 +33,8 @@ enum Command {
     Document(document::Options),
     /// Try the cases on kernels that are wrong on purpose
     Faults(faults::Options),
+    /// Play random programs of several processes, and judge them by a model
+    Fuzz(fuzz::Options),
 }
 
 /// Reads the arguments and does what they say; the exit status.
@@ -60,6 +62,7 @@ pub fn main() -> Result<u8> {
         Some(Command::Show(options)) => listing::show(&cases, &options).map(|()| 0),
         Some(Command::Coverage(options)) => coverage::print(&cases, &options).map(|()| 0),
         Some(Command::Faults(options)) => faults::run(&cases, &options),
+        Some(Command::Fuzz(options)) => fuzz::run(&crate::served(), &options),
         Some(Command::Document(options)) => document::write(&cases, &options).map(|()| 0),
     }
 }

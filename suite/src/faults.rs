@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use ipcspec_faults::{Fault, none};
-use ipcspec_harness::{Case, Outcome, Pool, Report, Settings};
+use ipcspec_harness::{Accompanied, Case, Outcome, Pool, Report, Settings};
 use serde::{Deserialize, Serialize};
 
 use crate::select::Pattern;
@@ -435,8 +435,9 @@ fn run_all(
                     let job = next.fetch_add(1, SeqCst);
                     plan.get(job).map(|planned| (job, *planned))
                 } {
-                    let companion = fault.map(|fault| names[fault].as_str());
-                    if tell.send((job, pool.run_with(case, cases[case], companion))).is_err() {
+                    let companion = fault.map(|fault| names[fault].clone());
+                    let with = Accompanied { companion, order: None };
+                    if tell.send((job, pool.run_with(case, cases[case], &with))).is_err() {
                         break;
                     }
                 }

@@ -7,6 +7,7 @@ pub mod coverage;
 pub mod document;
 pub mod expect;
 pub mod faults;
+pub mod fuzz;
 pub mod human;
 pub mod junit;
 pub mod ktap;
@@ -16,6 +17,16 @@ pub mod run;
 pub mod select;
 
 use std::fmt;
+
+use ipcspec_harness::Case;
+
+/// What workers of this program serve: the suite's cases, and behind them the
+/// driver of random programs.
+pub fn served() -> Vec<&'static Case> {
+    let mut cases = ipcspec_cases::all();
+    cases.push(&ipcspec_models::DRIVER);
+    cases
+}
 
 /// Why the program stops with exit status 2: one line that says what and
 /// where.

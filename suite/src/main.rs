@@ -3,7 +3,7 @@
 
 fn main() -> std::process::ExitCode {
     // Before any argument is read: this process may be a worker.
-    ipcspec_harness::serve_if_asked(&ipcspec_cases::all(), Some(ipcspec_faults::COMPANION));
+    ipcspec_harness::serve_if_asked(&ipcspec_suite::served(), Some(ipcspec_faults::COMPANION));
     match ipcspec_suite::cli::main() {
         Ok(status) => status.into(),
         Err(trouble) => {
