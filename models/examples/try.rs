@@ -22,7 +22,12 @@ fn go<M: Model>(place: Option<usize>, actors: Option<usize>, n: usize, steps: us
             .unwrap();
             println!(
                 "{:?}{} wanted {} got {} because {} ({})",
-                f.program, f.actor, f.wanted, f.got, f.rule, f.confirmed
+                f.program,
+                f.objection.actor,
+                f.objection.wanted,
+                f.objection.got,
+                f.objection.rule,
+                f.confirmed
             );
             return;
         }
@@ -67,10 +72,10 @@ fn canaries<M: Model>(actors: Option<usize>, steps: usize) {
                     at,
                     f.program.steps.len(),
                     f.program,
-                    f.actor,
-                    f.wanted,
-                    f.got,
-                    f.rule,
+                    f.objection.actor,
+                    f.objection.wanted,
+                    f.objection.got,
+                    f.objection.rule,
                     f.confirmed
                 );
                 break;

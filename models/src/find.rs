@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use ipcspec_harness::Verdict;
-use serde::{Deserialize, Serialize};
 
 use crate::program::Step;
 use crate::reach::Reach;
@@ -11,19 +10,12 @@ use crate::stage::Stage;
 use crate::{Judge, Model, Objection, Program, Seed, play};
 
 /// A program to which the model objects, as small as it could be made.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(bound = "")]
+#[derive(Debug)]
 pub struct Finding<M: Model> {
     /// The program: the objection is to its last step.
     pub program: Program<M>,
-    /// Of whom.
-    pub actor: usize,
-    /// What the model wants.
-    pub wanted: String,
-    /// What was seen.
-    pub got: String,
-    /// Why it wants that.
-    pub rule: String,
+    /// The objection.
+    pub objection: Objection,
     /// How often it showed again, of [`CONFIRMATIONS`] times.
     pub confirmed: u32,
 }
@@ -96,14 +88,7 @@ pub fn minimise<M: Model>(
     for _ in 0..CONFIRMATIONS {
         confirmed += u32::from(objects(stage, judge, &best)?.is_some());
     }
-    Ok(Finding {
-        program: best,
-        actor: why.actor,
-        wanted: why.wanted,
-        got: why.got,
-        rule: why.rule.to_string(),
-        confirmed,
-    })
+    Ok(Finding { program: best, objection: why, confirmed })
 }
 
 /// Programs of as many steps that are simpler: fewer actors, and steps from

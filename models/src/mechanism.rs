@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ipcspec_harness::{Case, Evidence, Failure, Page, Source, Verdict, told_to_case};
 use serde::{Deserialize, Serialize};
 
-use crate::find::{minimise, random_bytes};
+use crate::find::{CONFIRMATIONS, Finding, minimise, random_bytes};
 use crate::reach::Reach;
 use crate::stage::{Scheduling, Stage};
 use crate::{Judge, Model, Program, eventfd, play, signal};
@@ -125,7 +125,8 @@ impl Mechanism {
         (self.run)(order)
     }
 
-    /// Plays the program that these bytes mean.
+    /// Plays the program that these bytes mean, once. What is found is not made
+    /// smaller, nor tried again.
     pub fn play(&self, bytes: &[u8], order: &Order) -> Verdict<Option<Found>> {
         (self.bytes)(bytes, order)
     }
@@ -150,7 +151,7 @@ fn run<M: Model>(order: &Order) -> Verdict<Tally> {
     while found.is_none() && programs < order.programs && began.elapsed() < time {
         programs += 1;
         let program = Program::<M>::decode(&random_bytes(&mut random, order.steps), order.actors);
-        found = attempt(&mut stage, &judge, program, &mut reach, began, order)?;
+        found = attempt(&mut stage, &judge, program, &mut reach, began)?;
     }
     Ok(Tally {
         programs,
@@ -170,30 +171,38 @@ fn attempt<M: Model>(
     program: Program<M>,
     reach: &mut Reach,
     began: Instant,
-    order: &Order,
 ) -> Verdict<Option<Found>> {
     let played = play(stage, judge, &program, reach, None)?;
     let Some(objection) = played.objection else { return Ok(None) };
     let millis = began.elapsed().as_millis() as u64;
     let program = Program { steps: played.steps, ..program };
     let finding = minimise(stage, judge, program, objection, MINIMISING)?;
-    let _ = order;
-    Ok(Some(Found {
-        millis,
-        actor: finding.actor,
-        wanted: finding.wanted.clone(),
-        got: finding.got.clone(),
-        rule: finding.rule.clone(),
-        confirmed: (finding.confirmed, crate::find::CONFIRMATIONS),
-        steps: format!("{:?}", finding.program).lines().map(str::to_owned).collect(),
-        saved: serde_json::to_value(&finding).map_err(std::io::Error::from)?,
-    }))
+    Found::of(&finding, millis).map(Some)
 }
 
 fn play_bytes<M: Model>(bytes: &[u8], order: &Order) -> Verdict<Option<Found>> {
     let mut stage = Stage::<M>::new(order.place)?;
     let program = Program::<M>::decode(bytes, order.actors);
-    attempt(&mut stage, &judge(order)?, program, &mut Reach::default(), Instant::now(), order)
+    let played = play(&mut stage, &judge(order)?, &program, &mut Reach::default(), None)?;
+    let Some(objection) = played.objection else { return Ok(None) };
+    let program = Program { steps: played.steps, ..program };
+    Found::of(&Finding { program, objection, confirmed: 1 }, 0).map(Some)
+}
+
+impl Found {
+    fn of<M: Model>(finding: &Finding<M>, millis: u64) -> Verdict<Self> {
+        let Finding { program, objection, confirmed } = finding;
+        Ok(Self {
+            millis,
+            actor: objection.actor,
+            wanted: objection.wanted.clone(),
+            got: objection.got.clone(),
+            rule: objection.rule.to_string(),
+            confirmed: (*confirmed, CONFIRMATIONS),
+            steps: format!("{program:?}").lines().map(str::to_owned).collect(),
+            saved: serde_json::to_value(program).map_err(std::io::Error::from)?,
+        })
+    }
 }
 
 /// The case in which workers play programs: it is told an [`Order`], and

@@ -43,7 +43,10 @@ const HANDLED: usize = 64;
 /// Numbers beside one answer.
 const FACTS: usize = 16;
 /// How long nobody may come to rest.
-const RESTLESS: Duration = Duration::from_secs(10);
+const RESTLESS: Duration = Duration::from_secs(20);
+/// How long the director leaves the processor to processes of no priority,
+/// when somebody waits for what one of them holds.
+const BREAK: Duration = Duration::from_micros(20);
 
 /// How it is known that nobody moves any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -424,7 +427,7 @@ impl<M: Model> Stage<M> {
         let mut limit = None;
         loop {
             self.meet_children();
-            if CHANGED.swap(false, SeqCst) {
+            if CHANGED.swap(false, SeqCst) || limit.is_some() {
                 self.look_for_ends();
             }
             let mut restless = None;
@@ -451,8 +454,12 @@ impl<M: Model> Stage<M> {
                     Sleeping::No => restless = Some(actor),
                 }
             }
-            let Some(actor) = restless else { return Ok(()) };
-            self.restless(actor, &mut limit)?;
+            match restless {
+                Some(actor) => self.restless(actor, &mut limit)?,
+                // Somebody may have forked since.
+                None if self.meet_children() => {}
+                None => return Ok(()),
+            }
         }
     }
 
@@ -518,6 +525,11 @@ impl<M: Model> Stage<M> {
 
     fn restless(&self, actor: Actor, limit: &mut Option<Instant>) -> Verdict {
         let now = Instant::now();
+        if self.scheduling == Scheduling::Priority {
+            // What it waits for may be held by a process of no priority, which
+            // does not run while this one does.
+            std::thread::sleep(BREAK);
+        }
         if now > *limit.get_or_insert(now + RESTLESS) {
             let doing = self.actors[actor].as_ref().map(|player| player.observer.doing());
             return Err(Failure::broken(format!(
@@ -561,8 +573,10 @@ impl<M: Model> Stage<M> {
         }
     }
 
-    /// Takes note of actors that were forked by actors.
-    fn meet_children(&mut self) {
+    /// Takes note of actors that were forked by actors; whether there are any
+    /// new ones.
+    fn meet_children(&mut self) -> bool {
+        let mut new = false;
         for actor in 0..ACTORS {
             let pid = self.board().desks[actor].pid.load(SeqCst);
             if self.places[actor] == Place::Absent && pid != 0 {
@@ -570,8 +584,10 @@ impl<M: Model> Stage<M> {
                 let observer = Observer::new(pid);
                 self.actors[actor] = Some(Player { pid, observer, socket: None });
                 self.places[actor] = Place::Idle;
+                new = true;
             }
         }
+        new
     }
 
     /// Takes note of who ended, stopped or went on.
@@ -624,6 +640,7 @@ impl<M: Model> Stage<M> {
     /// was told; one that was killed meanwhile is dismissed.
     fn until_rest(&mut self, actor: Actor) -> Verdict {
         let limit = Instant::now() + RESTLESS;
+        let mut tries = 0;
         while self.board().desks[actor].orders.load(SeqCst) != REST {
             if self.actors[actor].as_ref().is_some_and(|player| state(player.pid).is_some()) {
                 self.dismiss(actor);
@@ -632,8 +649,13 @@ impl<M: Model> Stage<M> {
             if Instant::now() > limit {
                 return Err(Failure::broken(format!("actor {actor} does not do as it is told")));
             }
-            // To those of its own priority, too.
-            let _ = sched_yield();
+            tries += 1;
+            if tries < 64 {
+                // To those of its own priority, too.
+                let _ = sched_yield();
+            } else {
+                std::thread::sleep(BREAK);
+            }
         }
         Ok(())
     }

@@ -217,7 +217,7 @@ fn fuzz(
 }
 
 /// What a worker told of a batch; else why it told nothing.
-pub(crate) fn tally(report: &Report) -> std::result::Result<Tally, String> {
+pub fn tally(report: &Report) -> std::result::Result<Tally, String> {
     if report.outcome != Outcome::Held {
         let details = report.details.iter().flat_map(ipcspec_harness::Details::lines);
         let text = details.map(|(word, line)| format!("{word} {line}")).collect::<Vec<_>>();

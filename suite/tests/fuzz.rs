@@ -1,0 +1,181 @@
+//! `cargo test`: random programs of every mechanism that has a model, by
+//! proptest, in the keepers that `ipcspec fuzz` uses; and the fuzzer itself:
+//! that it reaches everything, and notices models that are wrong on purpose.
+#![forbid(unsafe_code)]
+
+use std::sync::{Arc, OnceLock};
+
+use ipcspec_harness::{
+    Accompanied, Case, Failure, Outcome, Page, Pool, Report, Settings, Source, Verdict,
+    serve_if_asked, told_to_case,
+};
+use ipcspec_models::{DRIVER, MECHANISMS, Mechanism, Order, Tally};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+/// Programs of one property.
+const PROGRAMS: u32 = 96;
+/// Steps of the longest of them.
+const STEPS: usize = 40;
+/// Seconds in which every canary has to be noticed, from each seed.
+const SECONDS: u64 = 10;
+/// Where the search for a canary begins.
+const SEEDS: [u64; 3] = [1, 2, 3];
+/// Programs that reach all that a mechanism can come to.
+const REACHING: u64 = 20_000;
+
+/// The case of every property: it is told which.
+const PROPERTY: Case = Case {
+    module: "fuzz::property",
+    name: "random_programs_get_only_allowed_answers",
+    claim: "Whatever a few processes do with it, each gets an answer that the model allows.",
+    sources: &[Source { page: Page("ipcspec, models"), section: "rules" }],
+    settles: &[],
+    needs: &[],
+    deadline_seconds: 120,
+    file: file!(),
+    line: line!(),
+    run: property,
+};
+
+/// Has proptest look for a program that the model objects to, and shrink it.
+fn property() -> Verdict {
+    let order = told_to_case().ok_or("the property was told nothing")?;
+    let order: Order = serde_json::from_str(&order).map_err(|error| error.to_string())?;
+    let mechanism = Mechanism::named(&order.mechanism).ok_or("no such mechanism")?;
+    let config = Config { cases: PROGRAMS, failure_persistence: None, ..Config::default() };
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[order.seed as u8; 32]);
+    let seeds = prop::collection::vec(any::<[u8; 8]>(), 1..STEPS);
+    let mut runner = TestRunner::new_with_rng(config, random);
+    let result = runner.run(&seeds, |seeds| match mechanism.play(seeds.as_flattened(), &order) {
+        Ok(None) => Ok(()),
+        Ok(Some(found)) => {
+            let steps = found.steps.join("\n");
+            let told = format!("{steps}\n{}\n{}\n{}", found.wanted, found.got, found.rule);
+            Err(TestCaseError::fail(told))
+        }
+        Err(failure) => Err(TestCaseError::fail(format!("broken: {failure}"))),
+    });
+    match result {
+        Ok(()) => Ok(()),
+        Err(TestError::Fail(why, _)) => match why.message().strip_prefix("broken: ") {
+            Some(broken) => Err(Failure::broken(broken)),
+            None => Err(Failure::violated("a program", "", "allowed answers", why.message())),
+        },
+        Err(TestError::Abort(why)) => Err(Failure::broken(why.message())),
+    }
+}
+
+fn main() -> std::process::ExitCode {
+    let cases: Vec<&'static Case> = vec![&DRIVER, &PROPERTY];
+    serve_if_asked(&cases, None);
+    let arguments = Arguments::from_args();
+    let settings = Settings {
+        workers: arguments.test_threads.unwrap_or(Settings::default().workers),
+        ..Settings::default()
+    };
+    let desk = Arc::new(Desk { settings, pool: OnceLock::new() });
+    let mut trials = vec![];
+    for mechanism in MECHANISMS {
+        let name = mechanism.name;
+        let order = |race| Order {
+            mechanism: name.to_owned(),
+            seed: 1,
+            programs: u64::MAX,
+            millis: 0,
+            actors: None,
+            steps: STEPS,
+            race,
+            place: (!race).then_some(0),
+            canary: None,
+        };
+        for race in [false, true] {
+            let (desk, order) = (Arc::clone(&desk), order(race));
+            let how = if race { "races" } else { "turns" };
+            trials.push(Trial::ignorable_test(format!("{name}::programs_in_{how}"), move || {
+                verdict(&desk.run(1, &order)?)
+            }));
+        }
+        let (asks, reaching) =
+            (Arc::clone(&desk), Order { programs: REACHING, millis: 30_000, ..order(false) });
+        trials.push(Trial::test(format!("{name}::everything_is_reached"), move || {
+            everything_is_reached(&asks, mechanism, &reaching)
+        }));
+        for (number, says) in (mechanism.canaries)().into_iter().enumerate() {
+            let (desk, order) = (Arc::clone(&desk), order(false));
+            let order = Order { canary: Some(number), millis: SECONDS * 1000, ..order };
+            let name = format!("{name}::canary::{}", says.trim_end_matches('.').replace(' ', "_"));
+            trials.push(Trial::test(name, move || canary_is_noticed(&desk, &order)));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(desk);
+    conclusion.exit_code()
+}
+
+/// Where trials have their cases run.
+struct Desk {
+    settings: Settings,
+    pool: OnceLock<Result<Pool, String>>,
+}
+
+impl Desk {
+    fn run(&self, index: usize, order: &Order) -> Result<Report, Failed> {
+        let pool = self
+            .pool
+            .get_or_init(|| Pool::start(&self.settings).map_err(|error| error.to_string()));
+        let order = serde_json::to_string(order).map_err(|error| error.to_string())?;
+        let with = Accompanied { companion: None, order: Some(order) };
+        let case = if index == 0 { &DRIVER } else { &PROPERTY };
+        Ok(pool.as_ref().map_err(Failed::from)?.run_with(index, case, &with))
+    }
+
+    fn tally(&self, order: &Order) -> Result<Tally, Failed> {
+        ipcspec_suite::fuzz::tally(&self.run(0, order)?).map_err(Failed::from)
+    }
+}
+
+fn verdict(report: &Report) -> Result<Completion, Failed> {
+    let lines = report.details.iter().flat_map(ipcspec_harness::Details::lines);
+    let text: String = lines.map(|(word, line)| format!("  {word}: {line}\n")).collect();
+    match report.outcome {
+        Outcome::Held => Ok(Completion::Completed),
+        Outcome::Skipped | Outcome::Absent => Ok(Completion::ignored_with(text)),
+        Outcome::Violated | Outcome::Broken => {
+            Err(Failed::from(format!("{}\n{text}", report.outcome)))
+        }
+    }
+}
+
+/// Random programs come to all that the model lists, and to nothing else.
+fn everything_is_reached(desk: &Desk, mechanism: &Mechanism, order: &Order) -> Result<(), Failed> {
+    let tally = desk.tally(order)?;
+    let own = |name: &str| mechanism.outcomes.iter().any(|(known, _)| *known == name);
+    let came = tally.reached.iter().filter(|(name, ..)| own(name));
+    let came: Vec<(&str, &str)> = came.map(|(name, came, _)| (&name[..], &came[..])).collect();
+    let listed = mechanism.outcomes.iter();
+    let listed: Vec<(&str, &str)> =
+        listed.flat_map(|(name, all)| all.iter().map(move |came| (*name, *came))).collect();
+    let missing: Vec<_> = listed.iter().filter(|one| !came.contains(one)).collect();
+    let surplus: Vec<_> = came.iter().filter(|one| !listed.contains(one)).collect();
+    if missing.is_empty() && surplus.is_empty() {
+        return Ok(());
+    }
+    let programs = tally.programs;
+    Err(Failed::from(format!(
+        "after {programs} programs, not reached: {missing:?}; reached, and not listed: {surplus:?}"
+    )))
+}
+
+/// The fuzzer notices this wrong model in time, wherever it begins.
+fn canary_is_noticed(desk: &Desk, order: &Order) -> Result<(), Failed> {
+    for seed in SEEDS {
+        let tally = desk.tally(&Order { seed, ..order.clone() })?;
+        if tally.found.is_none() {
+            let programs = tally.programs;
+            return Err(Failed::from(format!("seed {seed}: {programs} programs noticed nothing")));
+        }
+    }
+    Ok(())
+}
