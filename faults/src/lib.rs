@@ -68,6 +68,8 @@ impl On {
 
 /// The mark of a signal, beside the numbers of the calls.
 pub const SIGNAL_MARK: usize = 1000;
+/// The mark of a fault that did something, beside those.
+pub const ACTED_MARK: usize = 1001;
 
 impl Fault {
     /// Whether it could make a difference to a case that left these marks

@@ -21,7 +21,7 @@ use nix::unistd::{ForkResult, Pid, execvp, fork, pipe2, read};
 
 use crate::call::{Arrival, Call, Effect, Fate, Notes, Then, is_ignored};
 use crate::filter::Filter;
-use crate::{Fault, On, SIGNAL_MARK};
+use crate::{ACTED_MARK, Fault, On, SIGNAL_MARK};
 
 /// What is traced besides the calls of a fault: it goes on with a call that
 /// was interrupted.
@@ -207,6 +207,9 @@ impl Tracer {
                 Effect::Proceed
             }
         };
+        if call.is_changed() || matches!(effect, Effect::Return(_) | Effect::Instead { .. }) {
+            mark(ACTED_MARK);
+        }
         match effect {
             Effect::Proceed if !call.is_changed() => go(pid, 0),
             Effect::Proceed => self.call(call, Box::new(|_| Ok(Effect::Proceed))),
@@ -256,7 +259,11 @@ impl Tracer {
             self.threads.insert(pid, Doing::Interrupted(call, then));
             return go(pid, 0);
         }
-        match then(&mut call).unwrap_or(Effect::Proceed) {
+        let effect = then(&mut call).unwrap_or(Effect::Proceed);
+        if matches!(effect, Effect::Return(_) | Effect::Instead { .. }) {
+            mark(ACTED_MARK);
+        }
+        match effect {
             Effect::Proceed | Effect::Then(_) => {}
             Effect::Return(value) => call.set_result(value),
             Effect::Instead { number, arguments, then } => {
@@ -287,6 +294,9 @@ impl Tracer {
         let info = repeated.map_or_else(|| information(pid), Ok)?;
         let mut arrival = Arrival::new(pid, info, self.notes.clone());
         let fate = body(&mut arrival);
+        if fate != Fate::Deliver || bytes(&info) != bytes(arrival.info()) {
+            mark(ACTED_MARK);
+        }
         match fate {
             Fate::Drop => return self.go_on(pid, 0),
             Fate::Kill => return self.go_on(pid, libc::SIGKILL),
@@ -319,6 +329,12 @@ impl Tracer {
         }
         self.go_on(pid, info.si_signo)
     }
+}
+
+/// What comes with a signal, as the kernel has it.
+fn bytes(info: &libc::siginfo_t) -> [u8; size_of::<libc::siginfo_t>()] {
+    // SAFETY: plain data, every byte of which the kernel or a zero wrote.
+    unsafe { std::mem::transmute_copy(info) }
 }
 
 /// A signal that is ignored wakes a traced thread all the same. A call that
@@ -376,6 +392,7 @@ pub(crate) fn peek(pid: Pid, address: u64, into: &mut [u8]) -> Result<()> {
 
 /// Writes memory of a traced thread that is stopped.
 pub(crate) fn poke(pid: Pid, address: u64, bytes: &[u8]) -> Result<()> {
+    mark(ACTED_MARK);
     let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let there = std::ptr::without_provenance_mut(address as usize);
     let remote = libc::iovec { iov_base: there, iov_len: bytes.len() };

@@ -89,6 +89,11 @@ pub(crate) fn arena() -> &'static Arena {
     ARENA.get().expect("cases run in a keeper's process tree")
 }
 
+/// The arena of this worker, if this is one.
+pub(crate) fn arena_if_any() -> Option<&'static Arena> {
+    ARENA.get().copied()
+}
+
 impl Arena {
     /// Makes ready for the next case: no words, no slots, no evidence, no
     /// clean-up.

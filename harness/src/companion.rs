@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
-use crate::arena::arena;
+use crate::arena::arena_if_any;
 use crate::meet::patience;
 use crate::{Latch, Verdict};
 
@@ -25,9 +25,12 @@ pub struct Companion {
 }
 
 /// Leaves a mark in the report of the case: a number below 1024 that means
-/// something to who asked for the companion.
+/// something to who asked for the companion. Outside a worker there is no
+/// report to leave it in.
 pub fn mark(number: usize) {
-    arena().mark(number);
+    if let Some(arena) = arena_if_any() {
+        arena.mark(number);
+    }
 }
 
 /// The companion of one case, and how they meet.

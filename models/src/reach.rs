@@ -17,7 +17,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn number(self) -> u32 {
+    /// 0, the number of the error, or 1 << 16.
+    pub fn number(self) -> u32 {
         match self {
             Self::Ok => 0,
             Self::Error(errno) => errno as u32,
@@ -39,9 +40,9 @@ impl Outcome {
 pub struct Reach {
     // Few enough to be looked through: 20 operations with 4 outcomes each.
     counts: Vec<(&'static str, u32, u64)>,
-    /// Told of every operation: by a number of its name and outcome, and the
-    /// class of the state before it.
-    pub listener: Option<fn(u32, u32)>,
+    /// Told of every operation: its name, what it came to, and the class of
+    /// the state before it.
+    pub listener: Option<fn(&'static str, Outcome, u32)>,
 }
 
 impl Default for Reach {
@@ -65,7 +66,7 @@ impl Reach {
         };
         self.counts[place].2 += 1;
         if let Some(listener) = self.listener {
-            listener(place as u32, class);
+            listener(name, outcome, class);
         }
     }
 

@@ -14,7 +14,7 @@ use ipcspec_harness::{Accompanied, Case, Outcome, Pool, Report, Settings};
 use serde::{Deserialize, Serialize};
 
 use crate::select::Pattern;
-use crate::{Result, Trouble, print};
+use crate::{Result, Trouble, fuzz_faults, print};
 
 /// What `ipcspec faults` was asked to do.
 #[derive(Debug, clap::Args)]
@@ -62,6 +62,13 @@ struct MatrixOptions {
     /// Multiply every deadline by X: what hangs is most of what the matrix costs
     #[arg(long, value_name = "X", default_value = "0.2", value_parser = crate::run::factor)]
     timeout_factor: f64,
+    /// Ask the fuzzer instead of the cases: does it find the fault by itself?
+    #[arg(long, conflicts_with_all = ["all", "cases", "markdown"])]
+    fuzz: bool,
+    /// With --fuzz: seconds for each fault
+    #[arg(long, value_name = "S", default_value_t = 30, requires = "fuzz",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
     /// Write the matrix as JSON to FILE
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
@@ -153,6 +160,11 @@ impl Matrix {
 /// Does what was asked; the exit status.
 pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
     match &options.command {
+        None if options.matrix.fuzz => {
+            let MatrixOptions { patterns, jobs, seconds, json, .. } = &options.matrix;
+            let workers = jobs.map_or(2 * Settings::default().workers, usize::from);
+            fuzz_faults::run(&select(patterns)?, workers, *seconds, json.as_deref())
+        }
         None => matrix(cases, &options.matrix),
         Some(Command::List) => {
             let mut text = String::new();

@@ -8,6 +8,7 @@ pub mod document;
 pub mod expect;
 pub mod faults;
 pub mod fuzz;
+mod fuzz_faults;
 pub mod human;
 pub mod junit;
 pub mod ktap;

@@ -1,0 +1,6 @@
+#![no_main]
+use ipcspec_models::{Bytes, eventfd};
+
+libfuzzer_sys::fuzz_target!(|bytes: Bytes| ipcspec_fuzz::in_turns_wrongly::<eventfd::Event>(
+    &bytes
+));
