@@ -69,7 +69,7 @@ fn judged_by<M: Model>(bytes: &Bytes, canary: Option<&'static Canary<M>>) {
         });
         let stage = stage.downcast_mut::<Stage<M>>().expect("a target has one model");
         let program = Program::<M>::decode(&bytes.0, None);
-        let mut reach = Reach { listener: Some(count), ..Reach::default() };
+        let mut reach = Reach::telling(count);
         let played = play(stage, &Judge { canary }, &program, &mut reach, None);
         let played = played.expect("programs can be played");
         if let Some(objection) = played.objection {

@@ -271,6 +271,11 @@ impl Observer {
         }
     }
 
+    /// Whether it sleeps, in whatever: one look.
+    pub fn sleeps(&self) -> bool {
+        self.task.state() == Some('S')
+    }
+
     /// What it does now, in words.
     pub fn doing(&self) -> String {
         self.task.doing().to_string()

@@ -40,9 +40,7 @@ impl Outcome {
 pub struct Reach {
     // Few enough to be looked through: 20 operations with 4 outcomes each.
     counts: Vec<(&'static str, u32, u64)>,
-    /// Told of every operation: its name, what it came to, and the class of
-    /// the state before it.
-    pub listener: Option<fn(&'static str, Outcome, u32)>,
+    listener: Option<fn(&'static str, Outcome, u32)>,
 }
 
 impl Default for Reach {
@@ -52,6 +50,12 @@ impl Default for Reach {
 }
 
 impl Reach {
+    /// Counts, and tells `listener` of every operation: its name, what it came
+    /// to, and the class of the state before it.
+    pub fn telling(listener: fn(&'static str, Outcome, u32)) -> Self {
+        Self { listener: Some(listener), ..Self::default() }
+    }
+
     pub(crate) fn note(&mut self, name: &'static str, outcome: Outcome, class: u32) {
         let number = outcome.number();
         let known = |(known, out, _): &(&'static str, u32, u64)| {

@@ -44,6 +44,9 @@ const HANDLED: usize = 64;
 const FACTS: usize = 16;
 /// How long nobody may come to rest.
 const RESTLESS: Duration = Duration::from_secs(20);
+/// How long an actor sleeps where it has no business to, until it counts as
+/// asleep.
+const STRANGE: Duration = Duration::from_millis(300);
 /// How long the director leaves the processor to processes of no priority,
 /// when somebody waits for what one of them holds.
 const BREAK: Duration = Duration::from_micros(20);
@@ -445,7 +448,7 @@ impl<M: Model> Stage<M> {
                     }
                     continue;
                 }
-                match self.sleeping(actor) {
+                match self.sleeping(actor, limit) {
                     Sleeping::Soundly => self.places[actor] = Place::Asleep,
                     Sleeping::For(time) => {
                         std::thread::sleep(time);
@@ -487,7 +490,7 @@ impl<M: Model> Stage<M> {
                     }
                     continue;
                 }
-                match self.sleeping(actor) {
+                match self.sleeping(actor, limit) {
                     Sleeping::Soundly => {
                         self.places[actor] = Place::Asleep;
                         weakest = weakest.max(self.evidence);
@@ -547,7 +550,7 @@ impl<M: Model> Stage<M> {
     }
 
     /// Whether an actor sleeps in the call that it was told to make.
-    fn sleeping(&mut self, actor: Actor) -> Sleeping {
+    fn sleeping(&mut self, actor: Actor, limit: Option<Instant>) -> Sleeping {
         let desk = &self.board().desks[actor];
         let player = self.actors[actor].as_ref().expect("who is there was filled");
         let done = desk.done.load(SeqCst) as usize;
@@ -569,7 +572,17 @@ impl<M: Model> Stage<M> {
                     Sleeping::Soundly
                 }
             },
-            _ => Sleeping::No,
+            // A wrong kernel may have it sleep in another call than the one it
+            // made; nothing else keeps it asleep so long.
+            Look::Elsewhere => {
+                let now = Instant::now();
+                let long = limit.is_some_and(|limit| now + RESTLESS > limit + STRANGE);
+                if long && player.observer.sleeps() {
+                    self.evidence = self.evidence.max(Evidence::State);
+                    return Sleeping::Soundly;
+                }
+                Sleeping::No
+            }
         }
     }
 
