@@ -44,6 +44,8 @@ const HANDLED: usize = 64;
 const FACTS: usize = 16;
 /// How long nobody may come to rest.
 const RESTLESS: Duration = Duration::from_secs(10);
+/// How long the director keeps its processor while somebody moves.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// How it is known that nobody moves any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -451,8 +453,12 @@ impl<M: Model> Stage<M> {
                     Sleeping::No => restless = Some(actor),
                 }
             }
-            let Some(actor) = restless else { return Ok(()) };
-            self.restless(actor, &mut limit)?;
+            match restless {
+                Some(actor) => self.restless(actor, &mut limit)?,
+                // Somebody may have moved while the others were looked at.
+                None if CHANGED.load(SeqCst) || self.has_strangers() => {}
+                None => return Ok(()),
+            }
         }
     }
 
@@ -518,7 +524,13 @@ impl<M: Model> Stage<M> {
 
     fn restless(&self, actor: Actor, limit: &mut Option<Instant>) -> Verdict {
         let now = Instant::now();
-        if now > *limit.get_or_insert(now + RESTLESS) {
+        let limit = *limit.get_or_insert(now + RESTLESS);
+        if limit - now < RESTLESS - PATIENCE {
+            // A process on its way out may need a thread of the kernel that
+            // has no priority and waits for this processor.
+            std::thread::sleep(PATIENCE / 8);
+        }
+        if now > limit {
             let doing = self.actors[actor].as_ref().map(|player| player.observer.doing());
             return Err(Failure::broken(format!(
                 "actor {actor} does not come to rest: {}",
@@ -559,6 +571,13 @@ impl<M: Model> Stage<M> {
             },
             _ => Sleeping::No,
         }
+    }
+
+    /// Whether there are actors that were forked by actors and not yet met.
+    fn has_strangers(&self) -> bool {
+        let desks = &self.board().desks;
+        (0..ACTORS)
+            .any(|actor| self.places[actor] == Place::Absent && desks[actor].pid.load(SeqCst) != 0)
     }
 
     /// Takes note of actors that were forked by actors.
