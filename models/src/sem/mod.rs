@@ -291,11 +291,11 @@ impl List {
         for place in list.iter_mut().take(count) {
             let byte = seed.below(256);
             *place = Some(Buf {
-                number: [0, 1, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 0, 1, 1, 3][byte % 16],
+                number: [0, 1, 0, 1, 2, 0, 1, 2, 0, 1, 0, 0, 0, 1, 1, 3][byte % 16],
                 change: match byte / 16 {
-                    0..3 => Change::Give(Value::Few(1)),
-                    3..7 => Change::Take(Value::Few(1)),
-                    7..10 => Change::Zero,
+                    0..5 => Change::Give(Value::Few(1)),
+                    5..8 => Change::Take(Value::Few(1)),
+                    8..10 => Change::Zero,
                     10 => Change::Give(Value::Few(2)),
                     11 | 12 => Change::Take(Value::Few(2)),
                     13 => Change::Take(Value::Few(3)),
@@ -368,7 +368,7 @@ impl Shape {
 
 impl crate::Shape for Shape {
     fn decode(seed: &mut Seed) -> Self {
-        let count = seed.one_of(&[1, 3, 2, 3, 4, 3, 4, 2]);
+        let count = seed.one_of(&[1, 3, 4, 3, 2, 4, 3, 3]);
         let value = |_| match seed.below(8) {
             few @ 0..3 => Value::Few(few as u8),
             3..6 => Value::Few(0),
