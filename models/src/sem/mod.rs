@@ -281,10 +281,10 @@ impl List {
         let head = seed.below(256);
         let mut flags = seed.below(256);
         let count = if head == 254 { 0 } else { [1, 1, 2, 1, 3, 2, 1, 2][head % 8] };
-        let limit = match head / 8 {
-            26..29 => Limit::Zero,
-            29 if head % 8 == 0 => Limit::Bad,
-            30 if head % 8 < 2 => Limit::Short,
+        let limit = match head {
+            208..232 => Limit::Zero,
+            232 | 233 => Limit::Bad,
+            234 | 235 => Limit::Short,
             _ => Limit::Forever,
         };
         let mut list = [None; LONGEST];
@@ -590,7 +590,7 @@ impl Set {
     }
 
     /// Does the operations of a list.
-    fn finish(&mut self, actor: Actor, list: &List, after: After) -> Step {
+    fn finish(&mut self, actor: Actor, list: &List, after: &After) -> Step {
         self.values = after.values;
         self.adjustments[actor] = after.adjustments;
         for one in list.iter() {
@@ -657,7 +657,7 @@ impl Set {
             return BEYOND_THE_SET.fails(Errno::EFBIG);
         }
         match self.try_all(actor, list) {
-            Ok(after) => self.finish(actor, list, after),
+            Ok(after) => self.finish(actor, list, &after),
             Err(Obstacle { errno: Some(errno), rule, .. }) => rule.fails(errno),
             Err(_) if limit == Limit::Zero => TIME_IS_UP.fails(Errno::EAGAIN),
             Err(Obstacle { at, rule, .. }) => {
@@ -686,7 +686,7 @@ impl Set {
             _ if self.next() != Some(actor) => FIRST_COME.sleeps(),
             Ok(after) => {
                 self.leave(actor);
-                self.finish(actor, &list, after)
+                self.finish(actor, &list, &after)
             }
             Err(Obstacle { errno: Some(errno), rule, .. }) => {
                 self.leave(actor);
