@@ -525,7 +525,7 @@ impl<M: Model> Stage<M> {
     fn restless(&self, actor: Actor, limit: &mut Option<Instant>) -> Verdict {
         let now = Instant::now();
         let limit = *limit.get_or_insert(now + RESTLESS);
-        if limit - now < RESTLESS - PATIENCE {
+        if now + RESTLESS > limit + PATIENCE {
             // A process on its way out may need a thread of the kernel that
             // has no priority and waits for this processor.
             std::thread::sleep(PATIENCE / 8);
