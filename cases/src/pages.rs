@@ -11,6 +11,8 @@ pub const IPC_SEM_C: Page = Page("Linux, ipc/sem.c");
 pub const POSIX_PIPE: Page = Page("POSIX.1-2024, pipe");
 /// As above.
 pub const POSIX_WRITE: Page = Page("POSIX.1-2024, write");
+/// As above.
+pub const POSIX_SEMCTL: Page = Page("POSIX.1-2024, semctl");
 
 pub const ACCEPT_2: Page = Page("accept.2");
 pub const BIND_2: Page = Page("bind.2");
@@ -210,6 +212,7 @@ pub const SYSVIPC_7: Page = Page("sysvipc.7");
 pub const TCP_7: Page = Page("tcp.7");
 pub const TEE_2: Page = Page("tee.2");
 pub const TIME_7: Page = Page("time.7");
+pub const TIMESPEC_3TYPE: Page = Page("timespec.3type");
 pub const TIOCPKT_2CONST: Page = Page("TIOCPKT.2const");
 pub const TKILL_2: Page = Page("tkill.2");
 pub const TRUNCATE_2: Page = Page("truncate.2");

@@ -41,11 +41,11 @@ fn go<M: Model>(place: Option<usize>, actors: Option<usize>, n: usize, steps: us
     );
     println!("{:?}", reach.table());
 }
-fn canaries<M: Model>(actors: Option<usize>, steps: usize) {
+fn canaries<M: Model>(actors: Option<usize>, steps: usize, seed: usize) {
     let mut stage = stage::Stage::<M>::new(Some(1)).unwrap();
     for canary in M::CANARIES {
         let judge = Judge { canary: Some(canary) };
-        let mut random = fastrand::Rng::with_seed(1);
+        let mut random = fastrand::Rng::with_seed(seed as u64);
         let t = Instant::now();
         let mut i = 0;
         loop {
@@ -88,6 +88,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments[1].as_str() {
         "eventfd" => both::<eventfd::Event>(&arguments[2..]),
+        "sem" => both::<sem::Set>(&arguments[2..]),
         "signal" => both::<signal::Alone>(&arguments[2..]),
         _ => panic!(),
     }
@@ -95,7 +96,7 @@ fn main() {
 fn both<M: Model>(a: &[String]) {
     let number = |at: usize, other: usize| a.get(at).map_or(other, |text| text.parse().unwrap());
     match a.first().map(String::as_str) {
-        Some("canaries") => canaries::<M>(None, number(2, 60)),
+        Some("canaries") => canaries::<M>(None, number(2, 60), number(3, 1)),
         Some("polled") => go::<M>(None, None, number(1, 200), number(2, 60), number(3, 1)),
         _ => go::<M>(Some(1), None, number(1, 2000), number(2, 60), number(3, 1)),
     }

@@ -16,6 +16,7 @@ mod turns;
 pub mod world;
 
 pub mod eventfd;
+pub mod sem;
 pub mod signal;
 
 pub use answer::{Answer, Body, Facts, Rule, Step};

@@ -9,11 +9,16 @@ use serde::{Deserialize, Serialize};
 use crate::find::{CONFIRMATIONS, Finding, minimise, random_bytes};
 use crate::reach::Reach;
 use crate::stage::{Scheduling, Stage};
-use crate::{Judge, Model, Program, eventfd, play, signal};
+use crate::{Judge, Model, Program, eventfd, msgqueue, play, sem, signal};
 
 /// Every mechanism that has a model.
 pub const MECHANISMS: &[Mechanism] =
-    &[Mechanism::of::<signal::Alone>(), Mechanism::of::<eventfd::Event>()];
+    &[
+    Mechanism::of::<sem::Sem>(),
+    Mechanism::of::<msgqueue::Queue>(),
+    Mechanism::of::<signal::Alone>(),
+    Mechanism::of::<eventfd::Event>(),
+];
 
 /// One mechanism.
 #[derive(Debug, Clone, Copy)]

@@ -459,8 +459,8 @@ impl<M: Model> Stage<M> {
             }
             match restless {
                 Some(actor) => self.restless(actor, &mut limit)?,
-                // Somebody may have forked since.
-                None if self.meet_children() => {}
+                // Somebody may have moved while the others were looked at.
+                None if CHANGED.load(SeqCst) || self.meet_children() => {}
                 None => return Ok(()),
             }
         }

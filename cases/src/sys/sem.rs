@@ -58,6 +58,15 @@ impl Sem {
         Ok(Self { id })
     }
 
+    /// A new private set with these values, which stays until it is removed.
+    pub fn make(values: &[u16]) -> Result<Self> {
+        // SAFETY: semget takes no pointer.
+        let id = answer(unsafe { libc::semget(libc::IPC_PRIVATE, values.len() as i32, 0o600) })?;
+        let sem = Self { id };
+        sem.set_all(values)?;
+        Ok(sem)
+    }
+
     /// A new private set with these values.
     pub fn private(values: &[u16]) -> Verdict<Self> {
         let sem = Self::open(libc::IPC_PRIVATE, values.len() as i32, 0o600)?;
@@ -75,9 +84,11 @@ impl Sem {
 
     /// `semop` with all of `ops` in one call.
     pub fn op(self, ops: &[Op]) -> Result<()> {
-        let mut ops = list(ops);
-        // SAFETY: the array is as long as told.
-        answer(unsafe { libc::semop(self.id, ops.as_mut_ptr(), ops.len()) }).map(drop)
+        let call = |list: *mut libc::sembuf, length: usize| {
+            // SAFETY: the array is as long as told.
+            answer(unsafe { libc::semop(self.id, list, length) }).map(drop)
+        };
+        with_list(ops, call)
     }
 
     /// `semtimedop`: as [`Sem::op`], but sleeps no longer than `timeout`,
@@ -149,9 +160,14 @@ impl Sem {
         // then as large as a set can be.
         let size = self.stat().map_or(1 << 16, |stat| stat.nsems as usize);
         let mut values = vec![0; size];
-        // SAFETY: there is room for as many values as the set has.
-        answer(unsafe { libc::semctl(self.id, 0, libc::GETALL, values.as_mut_ptr()) })?;
+        self.all_into(&mut values)?;
         Ok(values)
+    }
+
+    /// `GETALL`; `values` is as long as the set.
+    pub fn all_into(self, values: &mut [u16]) -> Result<()> {
+        // SAFETY: the caller has room for as many values as the set has.
+        answer(unsafe { libc::semctl(self.id, 0, libc::GETALL, values.as_mut_ptr()) }).map(drop)
     }
 
     /// `GETPID`: who last operated on it.
@@ -209,19 +225,31 @@ fn remove(id: i64) {
     let _ = Sem { id: id as i32 }.remove();
 }
 
-fn list(ops: &[Op]) -> Vec<libc::sembuf> {
-    ops.iter()
-        .map(|op| libc::sembuf { sem_num: op.number, sem_op: op.change, sem_flg: op.flags as i16 })
-        .collect()
+/// Has the call take these operations as the kernel wants them: short lists,
+/// which are most, without a heap.
+fn with_list<T>(ops: &[Op], call: impl FnOnce(*mut libc::sembuf, usize) -> T) -> T {
+    let raw =
+        |op: &Op| libc::sembuf { sem_num: op.number, sem_op: op.change, sem_flg: op.flags as i16 };
+    let mut short = [raw(&Op::new(0, 0)); 4];
+    if ops.len() <= short.len() {
+        for (place, op) in short.iter_mut().zip(ops) {
+            *place = raw(op);
+        }
+        call(short.as_mut_ptr(), ops.len())
+    } else {
+        let mut long: Vec<_> = ops.iter().map(raw).collect();
+        call(long.as_mut_ptr(), long.len())
+    }
 }
 
 /// libc does not declare it. `timeout` is readable, or no address at all.
 unsafe fn semtimedop(id: i32, ops: &[Op], timeout: *mut libc::timespec) -> Result<()> {
-    let mut ops = list(ops);
-    // SAFETY: the array is as long as told; the caller answers for `timeout`.
-    let got =
-        unsafe { libc::syscall(libc::SYS_semtimedop, id, ops.as_mut_ptr(), ops.len(), timeout) };
-    answer(got).map(drop)
+    let call = |list: *mut libc::sembuf, length: usize| {
+        // SAFETY: the array is as long as told; the caller answers for `timeout`.
+        let got = unsafe { libc::syscall(libc::SYS_semtimedop, id, list, length, timeout) };
+        answer(got).map(drop)
+    };
+    with_list(ops, call)
 }
 
 /// What `IPC_STAT` tells of a set: the kernel's `semid64_ds` of 64-bit
