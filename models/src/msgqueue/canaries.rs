@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::{IS_GONE, Length, Op, Queue, SENDER_SLEEPS, SENDS, Sent};
-use crate::{Act, Canary, Step, Twist};
+use crate::{ACTORS, Act, Canary, Step, Twist};
 
 pub(super) const CANARIES: &[Canary<Queue>] = &[
     Canary {
@@ -87,16 +87,14 @@ pub(super) const CANARIES: &[Canary<Queue>] = &[
         },
     },
     Canary {
-        says: "A message may not pass the message of a sender that sleeps.",
+        says: "A message may not pass a longer one whose sender sleeps.",
         twist: |twist| {
-            if let Twist::After { before, world, actor, act, step } = twist
-                && matches!(act, Act::Own(Op::Send { .. }))
+            if let Twist::After { before, world, actor, act: Act::Own(op), step } = twist
+                && let Op::Send { length: Length::Bytes(length), .. } = *op
                 && matches!(step, Step::Returns(..))
                 && world.model.messages.len() > before.model.messages.len()
-                && !before.model.asleep[actor]
-                && (0..crate::ACTORS).any(|other| {
-                    before.model.asleep[other]
-                        && matches!(before.call_of(other), Some(Act::Own(Op::Send { .. })))
+                && (0..ACTORS).any(|other| {
+                    before.model.asleep[other] && waits_with_more(before.call_of(other), length)
                 })
             {
                 world.model = before.model.clone();
@@ -117,6 +115,13 @@ pub(super) const CANARIES: &[Canary<Queue>] = &[
         },
     },
 ];
+
+fn waits_with_more(call: Option<&Act<Op>>, than: u8) -> bool {
+    matches!(
+        call,
+        Some(Act::Own(Op::Send { length: Length::Bytes(length), .. })) if *length > than
+    )
+}
 
 fn fails(step: &Step, errno: Errno) -> bool {
     matches!(step, Step::Returns(answer, _) if answer.result == Err(errno as i32))

@@ -219,7 +219,7 @@ impl Sent {
     /// there is room, and then go on through the alphabet.
     fn body(self, length: usize) -> Body {
         let letters = (3..).map(|place| b'A' + (self.mark + place) % 26);
-        [b'a' + self.mark, b'0' + self.kind as u8, b'0' + self.from]
+        [b'a' + self.mark, b'0'.wrapping_add(self.kind as u8), b'0' + self.from]
             .into_iter()
             .chain(letters)
             .take(length)
@@ -289,35 +289,72 @@ impl Flags {
     }
 }
 
+/// Types of messages: few, so that some are alike; two are not valid.
+const KINDS: &[c_long] = &[
+    1,
+    2,
+    3,
+    1,
+    4,
+    2,
+    1,
+    3,
+    2,
+    4,
+    3,
+    1,
+    2,
+    4,
+    1,
+    2,
+    3,
+    1,
+    2,
+    3,
+    4,
+    1,
+    2,
+    0,
+    3,
+    -1,
+    4,
+    c_long::MAX,
+];
+/// Lengths of bodies, of which most queues can hold a few.
+const LENGTHS: &[u8] = &[1, 0, 4, 2, 8, 3, 5, 1, 6, 0, 7, 4, 9, 2, 12, 0];
+/// Types that receivers ask for.
+const WANTED: &[c_long] =
+    &[0, 1, 2, -2, 3, -3, 0, 4, 1, -4, 0, 2, -1, 3, 0, -c_long::MAX, c_long::MIN, c_long::MAX];
+/// Places to copy from.
+const PLACES: &[c_long] = &[0, 1, 0, 2, 1, 3, 0, -1];
+/// Rooms for a body.
+const ROOMS: &[i16] = &[12, 12, 0, 4, 8, 2, 12, 1, 12, 100, 6, 12, 3, 12, -1];
+
 impl crate::Op for Op {
     type Hands = Hands;
 
     fn decode(seed: &mut Seed) -> Self {
-        const ROOMS: &[i16] = &[12, 12, 0, 4, 8, 2, 12, 1, 12, 100, 6, 12, 3, 12, -1];
         match seed.below(32) {
             0..12 => {
-                let kind = seed.one_of(&[1, 2, 3, 1, 4, 2, 1, 3, 2, 4, 3, 1, 0, 2, -1, 4]);
+                let kind = seed.one_of(KINDS);
                 let length = match seed.below(32) {
                     31 => Length::Negative,
                     30 => Length::AboveMaximum,
                     29 => Length::Bytes(100),
-                    any => {
-                        Length::Bytes([1, 0, 4, 2, 8, 3, 5, 1, 6, 0, 7, 4, 9, 2, 12, 0][any % 16])
-                    }
+                    any => Length::Bytes(LENGTHS[any % LENGTHS.len()]),
                 };
                 let wait = seed.below(4) < 3;
                 Self::Send { kind, length, wait, mark: seed.below(26) as u8 }
             }
             12..22 => {
-                let kind =
-                    seed.one_of(&[0, 1, 2, -2, 3, -3, 0, 4, 1, -4, 0, 2, -1, 3, 0, c_long::MIN]);
-                let room = seed.one_of(ROOMS);
+                let (kind, room) = (seed.one_of(WANTED), seed.one_of(ROOMS));
                 Self::Receive { kind, room, flags: Flags::decode(seed, 3) }
             }
             22..25 => {
-                let place = seed.one_of(&[0, 1, 0, 2, 1, 3, 0, -1]);
-                let room = seed.one_of(ROOMS);
-                Self::Copy { place, room, flags: Flags::decode(seed, 1) }
+                let (place, room) = (seed.one_of(PLACES), seed.one_of(ROOMS));
+                let mut flags = Flags::decode(seed, 1);
+                flags.except &= seed.rarely(3);
+                Self::Copy { place, room, flags }
             }
             25..28 => Self::Stat,
             28..30 => Self::Set(seed.one_of(&[16, 8, 4, 12, 1, 2, 0, 32])),
