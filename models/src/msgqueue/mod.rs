@@ -450,10 +450,10 @@ impl crate::Op for Op {
                     Length::Negative => "-1".to_owned(),
                 };
                 let flags = if wait { "0" } else { "IPC_NOWAIT" };
-                format!("give('{}', {}, {length}, {flags})", char::from(b'a' + mark), number(kind))
+                format!("give('{}', {}, {length}, {flags})", char::from(b'a' + mark), in_c(kind))
             }
             Self::Receive { kind, room, flags } => {
-                format!("take({room}, {}, {})", number(kind), flags.in_c())
+                format!("take({room}, {}, {})", in_c(kind), flags.in_c())
             }
             Self::Copy { place, room, flags } => {
                 format!("take({room}, {place}, MSG_COPY | {})", flags.in_c())
@@ -476,19 +476,19 @@ impl crate::Op for Op {
             Self::Send { kind, length: Length::Bytes(length), wait, mark } => {
                 let flags = if wait { "0" } else { "IPC_NOWAIT" };
                 let letter = char::from(b'a' + mark);
-                format!("queue.send({}, &[b'{letter}'; {length}], {flags})", rust_number(kind))
+                format!("queue.send({}, &[b'{letter}'; {length}], {flags})", in_rust(kind))
             }
             Self::Send { kind, length: Length::AboveMaximum, .. } => {
                 let maximum = "sysctl(\"kernel/msgmax\")? as usize";
-                format!("queue.send({}, &vec![b'a'; {maximum} + 1], IPC_NOWAIT)", rust_number(kind))
+                format!("queue.send({}, &vec![b'a'; {maximum} + 1], IPC_NOWAIT)", in_rust(kind))
             }
             Self::Send { kind, length: Length::Negative, .. } => {
-                let message = format!("&Message::new({}, b\"\")", rust_number(kind));
+                let message = format!("&Message::new({}, b\"\")", in_rust(kind));
                 format!("queue.send_message({message}, -1, IPC_NOWAIT)")
             }
             Self::Receive { kind: place, room, flags } | Self::Copy { place, room, flags } => {
                 let copy = if matches!(self, Self::Copy { .. }) { "MSG_COPY | " } else { "" };
-                let rest = format!("{}, {copy}{}", rust_number(place), flags.in_c());
+                let rest = format!("{}, {copy}{}", in_rust(place), flags.in_c());
                 if room < 0 {
                     format!("queue.receive_into(&mut Message::room(0), {room}, {rest})")
                 } else {
@@ -510,12 +510,19 @@ impl crate::Op for Op {
 /// No operation of msgctl.
 const UNKNOWN: c_int = 99;
 
+/// A type, as answers tell it.
+// No conversion where a long has 64 bits.
+#[allow(clippy::useless_conversion)]
+fn number(kind: c_long) -> i64 {
+    kind.into()
+}
+
 /// A type in C: the most negative has no literal.
-fn number(kind: c_long) -> String {
+fn in_c(kind: c_long) -> String {
     if kind == c_long::MIN { "LONG_MIN".to_owned() } else { kind.to_string() }
 }
 
-fn rust_number(kind: c_long) -> String {
+fn in_rust(kind: c_long) -> String {
     if kind == c_long::MIN { "c_long::MIN".to_owned() } else { kind.to_string() }
 }
 
@@ -534,7 +541,7 @@ fn receive(
         Ok(length) => {
             let behind = &message.bytes()[size..];
             let touched = behind.iter().filter(|byte| **byte != sys::POISON).count();
-            let facts = [message.kind().into(), touched as i64];
+            let facts = [number(message.kind()), touched as i64];
             Answer::number(length as i64).with(&facts).carrying(message.body())
         }
         Err(errno) => Answer::error(errno),
@@ -549,7 +556,7 @@ impl Queue {
 
     fn has_room_for(&self, length: u8) -> bool {
         self.bytes() + u64::from(length) <= self.capacity
-            && self.messages.len() as u64 + 1 <= self.capacity
+            && (self.messages.len() as u64) < self.capacity
     }
 
     fn send(&mut self, actor: Actor, kind: c_long, length: Length, wait: bool, mark: u8) -> Step {
@@ -637,7 +644,7 @@ impl Queue {
 /// What a receiver with so much room gets of a message.
 fn received(sent: Sent, room: u8) -> Answer {
     let length = sent.length.min(room);
-    let facts = [sent.kind.into(), 0];
+    let facts = [number(sent.kind), 0];
     let mut answer = Answer::number(length.into()).with(&facts);
     answer.body = sent.body(length.into());
     answer
