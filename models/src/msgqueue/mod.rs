@@ -79,7 +79,7 @@ rules! {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Queue {
     /// The oldest first.
-    messages: SmallVec<[Sent; 16]>,
+    messages: SmallVec<[Sent; 8]>,
     /// msg_qbytes: the most bytes, and the most messages.
     capacity: u64,
     last_sender: Option<Actor>,
@@ -218,12 +218,16 @@ impl Sent {
     /// The first bytes of its body: they tell mark, type and sender, as far as
     /// there is room, and then go on through the alphabet.
     fn body(self, length: usize) -> Body {
-        let letters = (3..).map(|place| b'A' + (self.mark + place) % 26);
-        [b'a' + self.mark, b'0'.wrapping_add(self.kind as u8), b'0' + self.from]
-            .into_iter()
-            .chain(letters)
-            .take(length)
-            .collect()
+        let mut body = Body::from_elem(0, length);
+        for (place, byte) in body.iter_mut().enumerate() {
+            *byte = match place {
+                0 => b'a' + self.mark,
+                1 => b'0'.wrapping_add(self.kind as u8),
+                2 => b'0' + self.from,
+                _ => b'A' + (self.mark + place as u8) % 26,
+            };
+        }
+        body
     }
 }
 
