@@ -89,6 +89,7 @@ fn main() {
     match arguments[1].as_str() {
         "eventfd" => both::<eventfd::Event>(&arguments[2..]),
         "sem" => both::<sem::Set>(&arguments[2..]),
+        "msgqueue" => both::<msgqueue::Queue>(&arguments[2..]),
         "signal" => both::<signal::Alone>(&arguments[2..]),
         _ => panic!(),
     }

@@ -16,6 +16,7 @@ mod turns;
 pub mod world;
 
 pub mod eventfd;
+pub mod msgqueue;
 pub mod sem;
 pub mod signal;
 

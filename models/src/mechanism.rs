@@ -12,9 +12,8 @@ use crate::stage::{Scheduling, Stage};
 use crate::{Judge, Model, Program, eventfd, msgqueue, play, sem, signal};
 
 /// Every mechanism that has a model.
-pub const MECHANISMS: &[Mechanism] =
-    &[
-    Mechanism::of::<sem::Sem>(),
+pub const MECHANISMS: &[Mechanism] = &[
+    Mechanism::of::<sem::Set>(),
     Mechanism::of::<msgqueue::Queue>(),
     Mechanism::of::<signal::Alone>(),
     Mechanism::of::<eventfd::Event>(),

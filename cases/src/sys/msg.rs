@@ -58,6 +58,25 @@ impl Message {
         Self { words, length: 0 }
     }
 
+    /// Makes it this message, without asking for memory when it has held one
+    /// as long.
+    pub fn set(&mut self, kind: c_long, body: &[u8]) {
+        self.set_room(body.len());
+        self.words[0] = kind;
+        self.length = body.len();
+        self.body_mut().copy_from_slice(body);
+    }
+
+    /// Makes it room for a body of `size` bytes, with at least a word of
+    /// [`POISON`] behind them.
+    pub fn set_room(&mut self, size: usize) {
+        let word = c_long::from_ne_bytes([POISON; size_of::<c_long>()]);
+        self.words.clear();
+        self.words.resize(2 + size.div_ceil(size_of::<c_long>()), word);
+        self.words[0] = 0;
+        self.length = 0;
+    }
+
     /// Its type.
     pub fn kind(&self) -> c_long {
         self.words[0]
@@ -161,6 +180,13 @@ impl Queue {
         // SAFETY: msgget takes no pointer.
         let id = answer(unsafe { libc::msgget(key, flags) })?;
         let _ = remember(remove, id.into());
+        Ok(Self { id })
+    }
+
+    /// A new private queue outside of any case: whoever makes it removes it.
+    pub fn unremembered() -> Result<Self> {
+        // SAFETY: msgget takes no pointer.
+        let id = answer(unsafe { libc::msgget(IPC_PRIVATE, 0o600) })?;
         Ok(Self { id })
     }
 
