@@ -59,39 +59,8 @@ pub fn minimise<M: Model>(
     time: Duration,
 ) -> Verdict<Finding<M>> {
     let limit = Instant::now() + time;
-    let mut best = program;
-    let mut why = objection;
-    let mut smaller = true;
-    while smaller && Instant::now() < limit {
-        smaller = false;
-        let mut part = best.steps.len().next_power_of_two();
-        while part > 0 && Instant::now() < limit {
-            let mut at = 0;
-            while at < best.steps.len() {
-                let mut candidate = best.clone();
-                candidate.steps.drain(at..(at + part).min(best.steps.len()));
-                if let Some((steps, objection)) = objects(stage, judge, &candidate)? {
-                    best = Program { steps, ..candidate };
-                    why = objection;
-                    smaller = true;
-                } else {
-                    at += part;
-                }
-            }
-            part /= 2;
-        }
-        for candidate in simpler(&best) {
-            if Instant::now() > limit {
-                break;
-            }
-            if let Some((steps, objection)) = objects(stage, judge, &candidate)? {
-                best = Program { steps, ..candidate };
-                why = objection;
-                smaller = true;
-                break;
-            }
-        }
-    }
+    let fails = |candidate: &Program<M>| objects(stage, judge, candidate);
+    let (best, why) = shrink(program, objection, limit, fails)?;
     let mut confirmed = 0;
     for _ in 0..CONFIRMATIONS {
         confirmed += u32::from(objects(stage, judge, &best)?.is_some());
@@ -104,6 +73,49 @@ pub fn minimise<M: Model>(
         rule: why.rule.to_string(),
         confirmed,
     })
+}
+
+/// The smallest program that fails, found from one that does until `limit`,
+/// and why it does. `fails` gives the steps that were made, and why.
+pub(crate) fn shrink<M: Model, W>(
+    program: Program<M>,
+    mut why: W,
+    limit: Instant,
+    mut fails: impl FnMut(&Program<M>) -> Verdict<Option<(Vec<Step<M>>, W)>>,
+) -> Verdict<(Program<M>, W)> {
+    let mut best = program;
+    let mut smaller = true;
+    while smaller && Instant::now() < limit {
+        smaller = false;
+        let mut part = best.steps.len().next_power_of_two();
+        while part > 0 && Instant::now() < limit {
+            let mut at = 0;
+            while at < best.steps.len() {
+                let mut candidate = best.clone();
+                candidate.steps.drain(at..(at + part).min(best.steps.len()));
+                if let Some((steps, now)) = fails(&candidate)? {
+                    best = Program { steps, ..candidate };
+                    why = now;
+                    smaller = true;
+                } else {
+                    at += part;
+                }
+            }
+            part /= 2;
+        }
+        for candidate in simpler(&best) {
+            if Instant::now() > limit {
+                break;
+            }
+            if let Some((steps, now)) = fails(&candidate)? {
+                best = Program { steps, ..candidate };
+                why = now;
+                smaller = true;
+                break;
+            }
+        }
+    }
+    Ok((best, why))
 }
 
 /// Programs of as many steps that are simpler: fewer actors, and steps from
