@@ -283,10 +283,10 @@ impl<M: Model> Search<'_, M> {
                 if !next.world.attempt(self.judge, actor, *act, calls[call].answer()) {
                     // That it sleeps is refused when nobody else can move.
                     return match calls[call].answer() {
-                        Some(answer) => Err(self.refuse(
-                            &next,
-                            call,
+                        Some(answer) => Err(refuse(
+                            &next.world,
                             actor,
+                            call,
                             "asleep".to_owned(),
                             answer.to_string(),
                         )),
@@ -319,7 +319,7 @@ impl<M: Model> Search<'_, M> {
             Life::Back { answers, .. } => {
                 if !seen.is_some_and(|seen| answers.contains(seen)) {
                     let got = seen.map_or_else(|| place.to_string(), ToString::to_string);
-                    return Err(self.refuse(&next, call, actor, show_answers(answers), got));
+                    return Err(refuse(&next.world, actor, call, show_answers(answers), got));
                 }
                 next.world.come_back(actor);
                 Happens::Returns
@@ -328,25 +328,13 @@ impl<M: Model> Search<'_, M> {
                 let wanted = Place::Ended(*end);
                 if seen.is_some() || place != wanted {
                     let got = seen.map_or_else(|| place.to_string(), ToString::to_string);
-                    return Err(self.refuse(&next, call, actor, wanted.to_string(), got));
+                    return Err(refuse(&next.world, actor, call, wanted.to_string(), got));
                 }
                 Happens::Ends
             }
             _ => Happens::Sleeps,
         };
         Ok((next, Moment { actor, call, what }))
-    }
-
-    fn refuse(
-        &self,
-        state: &State<M>,
-        call: usize,
-        actor: Actor,
-        wanted: String,
-        got: String,
-    ) -> Refusal {
-        let rule = state.world.rule(actor);
-        Refusal { call, objection: Objection { actor, wanted, got, rule } }
     }
 
     /// Whether a state in which nobody can move is as it was seen in the end.
@@ -379,6 +367,17 @@ impl<M: Model> Search<'_, M> {
         way.reverse();
         way
     }
+}
+
+/// What the model wants of an actor in this state, and what was seen.
+fn refuse<M: Model>(
+    world: &World<M>,
+    actor: Actor,
+    call: usize,
+    wanted: String,
+    got: String,
+) -> Refusal {
+    Refusal { call, objection: Objection { actor, wanted, got, rule: world.rule(actor) } }
 }
 
 impl<O: Op> Call<O> {
