@@ -51,8 +51,24 @@ pub fn minimise<M: Model>(
     time: Duration,
 ) -> Verdict<Finding<M>> {
     let limit = Instant::now() + time;
+    let fails = |candidate: &Program<M>| objects(stage, judge, candidate);
+    let (best, why) = shrink(program, objection, limit, fails)?;
+    let mut confirmed = 0;
+    for _ in 0..CONFIRMATIONS {
+        confirmed += u32::from(objects(stage, judge, &best)?.is_some());
+    }
+    Ok(Finding { program: best, objection: why, confirmed })
+}
+
+/// The smallest program that fails, found from one that does until `limit`,
+/// and why it does. `fails` gives the steps that were made, and why.
+pub(crate) fn shrink<M: Model, W>(
+    program: Program<M>,
+    mut why: W,
+    limit: Instant,
+    mut fails: impl FnMut(&Program<M>) -> Verdict<Option<(Vec<Step<M>>, W)>>,
+) -> Verdict<(Program<M>, W)> {
     let mut best = program;
-    let mut why = objection;
     let mut smaller = true;
     while smaller && Instant::now() < limit {
         smaller = false;
@@ -62,9 +78,9 @@ pub fn minimise<M: Model>(
             while at < best.steps.len() {
                 let mut candidate = best.clone();
                 candidate.steps.drain(at..(at + part).min(best.steps.len()));
-                if let Some((steps, objection)) = objects(stage, judge, &candidate)? {
+                if let Some((steps, now)) = fails(&candidate)? {
                     best = Program { steps, ..candidate };
-                    why = objection;
+                    why = now;
                     smaller = true;
                 } else {
                     at += part;
@@ -76,19 +92,15 @@ pub fn minimise<M: Model>(
             if Instant::now() > limit {
                 break;
             }
-            if let Some((steps, objection)) = objects(stage, judge, &candidate)? {
+            if let Some((steps, now)) = fails(&candidate)? {
                 best = Program { steps, ..candidate };
-                why = objection;
+                why = now;
                 smaller = true;
                 break;
             }
         }
     }
-    let mut confirmed = 0;
-    for _ in 0..CONFIRMATIONS {
-        confirmed += u32::from(objects(stage, judge, &best)?.is_some());
-    }
-    Ok(Finding { program: best, objection: why, confirmed })
+    Ok((best, why))
 }
 
 /// Programs of as many steps that are simpler: fewer actors, and steps from

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use ipcspec_cases::sys::calls::FUTEX;
 use ipcspec_harness::{Evidence, Failure, Look, Observer, Verdict};
 use nix::errno::Errno;
-use nix::sched::sched_yield;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity, sched_yield};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
@@ -42,6 +42,10 @@ const BODY: usize = BODIES / 2;
 const HANDLED: usize = 64;
 /// Numbers beside one answer.
 const FACTS: usize = 16;
+/// How long, and how often, the end of a race is waited for before the actors
+/// are looked at.
+const FINISHING: Duration = Duration::from_micros(100);
+const LOOKS_AT_FINISH: usize = 2;
 /// How long nobody may come to rest.
 const RESTLESS: Duration = Duration::from_secs(20);
 /// How long an actor sleeps where it has no business to, until it counts as
@@ -75,8 +79,8 @@ struct RawAnswer {
     back: u64,
 }
 
-/// What stands for an answer that is not there yet.
-const UNDER_WAY: u64 = 0;
+/// The moment of a call that was not made yet.
+const NEVER: u64 = 0;
 
 const REST: u32 = 0;
 const PLAY: u32 = 1;
@@ -106,9 +110,10 @@ struct Desk<O> {
 #[repr(C)]
 struct Board<O> {
     clock: AtomicU64,
-    /// How many are ready for a race, and whether it has begun.
-    ready: AtomicU32,
-    go: AtomicU32,
+    /// How many are not at the start of a race yet, and how many not at its
+    /// end.
+    to_start: AtomicU32,
+    to_finish: AtomicU32,
     desks: [Desk<O>; ACTORS],
 }
 
@@ -117,6 +122,8 @@ struct Board<O> {
 pub struct Stage<M: Model> {
     board: NonNull<Board<M::Op>>,
     scheduling: Scheduling,
+    /// The processors that were allowed before one was taken.
+    allowed: Option<CpuSet>,
     actors: [Option<Player>; ACTORS],
     places: [Place; ACTORS],
     props: Option<Props>,
@@ -179,6 +186,29 @@ fn futex(word: &AtomicU32, operation: i32, value: u32) {
     }
 }
 
+/// Waits on a word for so long at most.
+fn futex_for(word: &AtomicU32, value: u32, time: Duration) {
+    let time = libc::timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+    // SAFETY: the word and the time are live.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, &raw const time);
+    }
+}
+
+/// Waits until all are here. Who finds no processor of its own for it is let
+/// through by the others, which give theirs away now and then.
+fn start_together(missing: &AtomicU32) {
+    missing.fetch_sub(1, SeqCst);
+    let mut looks = 0_u32;
+    while missing.load(SeqCst) != 0 {
+        looks += 1;
+        if looks.is_multiple_of(1024) {
+            let _ = sched_yield();
+        }
+        std::hint::spin_loop();
+    }
+}
+
 impl<O: Op> Board<O> {
     fn cast(&self, me: Actor) -> Cast {
         Cast { pids: std::array::from_fn(|actor| self.desks[actor].pid.load(SeqCst)), me }
@@ -206,6 +236,7 @@ impl<M: Model> Stage<M> {
         let mut stage = Self {
             board: board.cast(),
             scheduling: Scheduling::Polling,
+            allowed: None,
             actors: Default::default(),
             places: [Place::Absent; ACTORS],
             props: None,
@@ -215,17 +246,26 @@ impl<M: Model> Stage<M> {
             plays: PhantomData,
         };
         if let Some(place) = place
-            && take_processor(place).is_ok()
+            && let Ok(allowed) = take_processor(place)
         {
+            stage.allowed = Some(allowed);
             stage.scheduling = Scheduling::Priority;
             stage.fill(0)?;
             if !stage.keeps_promise() {
                 stage.dismiss(0);
                 stage.scheduling = Scheduling::Polling;
-                let _ = leave_priority();
+                stage.leave_processor();
             }
         }
         Ok(stage)
+    }
+
+    /// Lets this process run wherever it was allowed to.
+    fn leave_processor(&mut self) {
+        if let Some(allowed) = self.allowed.take() {
+            let _ = leave_priority();
+            let _ = sched_setaffinity(Pid::from_raw(0), &allowed);
+        }
     }
 
     /// How it is known that nobody moves any more.
@@ -356,25 +396,38 @@ impl<M: Model> Stage<M> {
     }
 
     /// Has all actors do all of this at the same time, and waits until nobody
-    /// moves any more.
+    /// moves any more. Only where actors run wherever they are put: on one
+    /// processor, those at the start would keep the others from it.
     pub fn race(&mut self, lists: &[Vec<Act<M::Op>>]) -> Verdict {
+        if self.scheduling == Scheduling::Priority {
+            return Err(Failure::broken("a race under priorities on one processor"));
+        }
+        self.thorough = lists.iter().flatten().any(|act| !matches!(act, Act::Own(_)));
+        self.company |= self.thorough;
         let board = self.board();
-        board.clock.store(1, SeqCst);
-        board.ready.store(0, SeqCst);
-        board.go.store(0, SeqCst);
+        board.clock.store(NEVER + 1, SeqCst);
+        board.to_start.store(lists.len() as u32, SeqCst);
+        board.to_finish.store(lists.len() as u32, SeqCst);
         for (actor, list) in lists.iter().enumerate() {
             board.desks[actor].give(list, true);
             board.desks[actor].ring();
         }
-        let limit = Instant::now() + RESTLESS;
-        while (board.ready.load(SeqCst) as usize) < lists.len() {
-            if Instant::now() > limit {
-                return Err(Failure::broken("the actors of a race do not come to its start"));
+        // Leaves the processors to the actors. Whoever sleeps, or dies, does
+        // not come to the finish.
+        for _ in 0..LOOKS_AT_FINISH {
+            let left = board.to_finish.load(SeqCst);
+            if left == 0 {
+                break;
             }
-            let _ = sched_yield();
+            futex_for(&board.to_finish, left, FINISHING);
         }
-        board.go.store(1, SeqCst);
-        self.rest()
+        self.rest()?;
+        for (desk, list) in board.desks.iter().zip(lists) {
+            // Whoever sleeps has no more to do when it wakes.
+            let done = desk.done.load(SeqCst) as usize;
+            desk.count.store((done + 1).min(list.len()) as u32, SeqCst);
+        }
+        Ok(())
     }
 
     /// The answers of an actor to what it was last told to do, in order, each
@@ -385,13 +438,21 @@ impl<M: Model> Stage<M> {
         (0..done).map(|index| desk.answer(index))
     }
 
-    /// When the call in which an actor sleeps was made.
+    /// When the call was made in which an actor sleeps, or ended.
     pub fn called(&self, actor: Actor) -> Option<u64> {
         let desk = &self.board().desks[actor];
-        let done = desk.done.load(SeqCst) as usize;
-        // SAFETY: the actor sleeps behind the note of the moment.
-        let called = unsafe { (*desk.answers.get()).get(done)?.called };
-        (called != UNDER_WAY).then_some(called)
+        let done = desk.done.load(SeqCst);
+        if done >= desk.count.load(SeqCst) {
+            return None;
+        }
+        // SAFETY: the actor is behind the note of the moment.
+        let called = unsafe { (*desk.answers.get()).get(done as usize)?.called };
+        (called != NEVER).then_some(called)
+    }
+
+    /// Where an actor was when nobody moved any more.
+    pub fn place(&self, actor: Actor) -> Place {
+        self.places[actor]
     }
 
     /// What is to be seen of all actors: the answer is the last one of its
@@ -690,6 +751,7 @@ impl<M: Model> Drop for Stage<M> {
         for actor in 0..ACTORS {
             self.dismiss(actor);
         }
+        self.leave_processor();
         // SAFETY: nobody else refers to it any more.
         let _ = unsafe { munmap(self.board.cast(), size_of::<Board<M::Op>>()) };
     }
@@ -738,7 +800,7 @@ impl<O: Op> Desk<O> {
             }
             if race {
                 for answer in &mut (&mut *self.answers.get())[..acts.len()] {
-                    answer.called = UNDER_WAY;
+                    answer.called = NEVER;
                 }
             }
         }
@@ -827,10 +889,7 @@ impl<M: Model> Playing<M> {
         let desk = self.desk();
         let race = desk.race.load(SeqCst);
         if race {
-            self.board.ready.fetch_add(1, SeqCst);
-            while self.board.go.load(SeqCst) == 0 {
-                std::hint::spin_loop();
-            }
+            start_together(&self.board.to_start);
         }
         let cast = self.board.cast(self.me);
         let mut done = 0;
@@ -873,6 +932,9 @@ impl<M: Model> Playing<M> {
             if desk.bodies.load(SeqCst) as usize > BODIES - BODY {
                 break;
             }
+        }
+        if race && self.board.to_finish.fetch_sub(1, SeqCst) == 1 {
+            futex(&self.board.to_finish, libc::FUTEX_WAKE, 1);
         }
         None
     }
@@ -958,14 +1020,14 @@ fn leave_priority() -> nix::Result<()> {
 }
 
 /// Puts this process, and all that it forks, on one processor, and below the
-/// priority of actors.
-fn take_processor(place: usize) -> nix::Result<()> {
-    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+/// priority of actors. The processors that were allowed before.
+fn take_processor(place: usize) -> nix::Result<CpuSet> {
     let allowed = sched_getaffinity(Pid::from_raw(0))?;
     let processors: Vec<usize> =
         (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false)).collect();
     let mut one = CpuSet::new();
     one.set(*processors.get(place % processors.len().max(1)).ok_or(Errno::EINVAL)?)?;
     set_priority(DIRECTOR_PRIORITY)?;
-    sched_setaffinity(Pid::from_raw(0), &one)
+    sched_setaffinity(Pid::from_raw(0), &one)?;
+    Ok(allowed)
 }

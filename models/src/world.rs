@@ -160,7 +160,7 @@ pub struct Objection {
 
 /// How an actor stands in the model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Life<O> {
+pub(crate) enum Life<O> {
     Absent,
     Idle,
     /// In a call. `out` when it left the call for a stop or a handler, and
@@ -347,7 +347,7 @@ impl<M: Model> World<M> {
     }
 
     /// `actor` enters this call, or tries it again; whether anything changed.
-    fn attempt(
+    pub(crate) fn attempt(
         &mut self,
         judge: &Judge<M>,
         actor: Actor,
@@ -419,29 +419,52 @@ impl<M: Model> World<M> {
     /// it begin anew.
     fn deliver<'s>(&mut self, judge: &Judge<M>, seen: impl Fn(Actor) -> Option<&'s Answer>) {
         for actor in 0..ACTORS {
-            while let Some((info, delivery)) = self.signals.deliver(actor) {
-                match delivery {
-                    Delivery::Nothing => {}
-                    Delivery::Handler { restart } => {
-                        self.handled[actor].push(info);
-                        self.cut(actor, Cut::Handler { restart });
-                    }
-                    Delivery::Stop => {
-                        if matches!(self.lives[actor], Life::Busy { out: false, .. }) {
-                            self.cut(actor, Cut::Stop);
-                        }
-                    }
-                    Delivery::End => {
-                        self.end(judge, actor, End::Killed(info.signal), ENDED_BY_SIGNAL);
-                    }
-                }
-            }
+            self.deliver_to(judge, actor);
             if let Life::Busy { act, out: true } = self.lives[actor]
                 && !self.signals.is_stopped(actor)
             {
                 self.attempt(judge, actor, act, seen(actor));
             }
         }
+    }
+
+    /// Delivers every signal that this actor can get; whether there was any.
+    pub(crate) fn deliver_to(&mut self, judge: &Judge<M>, actor: Actor) -> bool {
+        let mut any = false;
+        while let Some((info, delivery)) = self.signals.deliver(actor) {
+            any = true;
+            match delivery {
+                Delivery::Nothing => {}
+                Delivery::Handler { restart } => {
+                    self.handled[actor].push(info);
+                    self.cut(actor, Cut::Handler { restart });
+                }
+                Delivery::Stop => {
+                    if matches!(self.lives[actor], Life::Busy { out: false, .. }) {
+                        self.cut(actor, Cut::Stop);
+                    }
+                }
+                Delivery::End => {
+                    self.end(judge, actor, End::Killed(info.signal), ENDED_BY_SIGNAL);
+                }
+            }
+        }
+        any
+    }
+
+    /// How an actor stands.
+    pub(crate) fn life(&self, actor: Actor) -> &Life<M::Op> {
+        &self.lives[actor]
+    }
+
+    /// An actor has been seen to have its answer.
+    pub(crate) fn come_back(&mut self, actor: Actor) {
+        self.lives[actor] = Life::Idle;
+    }
+
+    /// By which rule an actor is where it is.
+    pub(crate) fn rule(&self, actor: Actor) -> &'static Rule {
+        self.rules[actor].0
     }
 
     /// What is not as it was seen, or the state with all of it taken note of.
@@ -590,7 +613,7 @@ impl<M: Model> Judge<M> {
     }
 }
 
-fn show_answers(answers: &[Answer]) -> String {
+pub(crate) fn show_answers(answers: &[Answer]) -> String {
     answers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }
 

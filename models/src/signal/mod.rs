@@ -396,6 +396,11 @@ impl Signals {
         Some((info, delivery))
     }
 
+    /// Whether signals wait for `actor` to take them.
+    pub fn is_pending(&self, actor: Actor) -> bool {
+        !self.processes[actor].pending.is_empty()
+    }
+
     /// Whether it is stopped.
     pub fn is_stopped(&self, actor: Actor) -> bool {
         self.processes[actor].stopped
