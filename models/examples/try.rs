@@ -90,6 +90,24 @@ fn main() {
 fn both<M: Model>(a: &[String]) {
     let number = |at: usize, other: usize| a.get(at).map_or(other, |text| text.parse().unwrap());
     match a.first().map(String::as_str) {
+        Some(form @ ("table" | "c" | "rust")) => {
+            let form = match form {
+                "table" => replay::Form::Table,
+                "c" => replay::Form::C,
+                _ => replay::Form::Rust,
+            };
+            let text = std::fs::read_to_string(&a[1]).unwrap();
+            let canary = a.get(2).map(|number| number.parse().unwrap());
+            match replay::from_text::<M>(&text, &a[1], form, Some(1), canary) {
+                Ok(replayed) => print!("{}", replayed.text),
+                Err(error) => println!("{error}"),
+            }
+        }
+        Some("save") => {
+            let mut random = fastrand::Rng::with_seed(number(1, 1) as u64);
+            let program = Program::<M>::decode(&random_bytes(&mut random, number(2, 20)), None);
+            print!("{}", saved::Saved::of(program).to_text());
+        }
         Some("canaries") => canaries::<M>(None, number(2, 60)),
         Some("polled") => go::<M>(None, None, number(1, 200), number(2, 60), number(3, 1)),
         _ => go::<M>(Some(1), None, number(1, 2000), number(2, 60), number(3, 1)),

@@ -9,6 +9,8 @@ mod find;
 mod model;
 mod program;
 mod reach;
+pub mod replay;
+pub mod saved;
 mod seed;
 pub mod stage;
 mod turns;
