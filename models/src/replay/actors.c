@@ -199,13 +199,13 @@ ERRORS
 }
 
 /* What came of an actor since the last look: "3", "EAGAIN", "asleep", "-" for
-   nothing, and after it the handlers that ran. */
-static void look(int actor, char *text, int size) {
+   nothing, and after it the handlers that ran. Whether it is an answer. */
+static int look(int actor, char *text, int size) {
     static unsigned shown[MOST_ACTORS];
     struct desk *desk = &desks[actor];
     unsigned done = atomic_load(&desk->done), handled = atomic_exchange(&desk->handled, 0);
     const char *how;
-    int with = 0, length;
+    int with = 0, answered = 0, length;
     if (desk->pid == 0) {
         length = snprintf(text, size, "-");
     } else if ((how = ended(actor, &with)) != NULL) {
@@ -215,6 +215,7 @@ static void look(int actor, char *text, int size) {
     } else if (done == shown[actor]) {
         length = snprintf(text, size, "-");
     } else {
+        answered = 1;
         shown[actor] = done;
         length = desk->error ? snprintf(text, size, "%s", error_name(desk->error))
                              : snprintf(text, size, "%ld", desk->result);
@@ -224,6 +225,7 @@ static void look(int actor, char *text, int size) {
         if (desk->queued[at])
             length += snprintf(text + length, size - length, " value %d", desk->values[at]);
     }
+    return answered;
 }
 
 /* Whether this is one of what is expected: "3 or EINTR", or "any". */
@@ -240,7 +242,7 @@ static int fits(const char *expected, const char *got) {
 
 int main(void) {
     static char was[MOST_ACTORS][512], got[MOST_ACTORS][512];
-    int shared = MAP_SHARED | MAP_ANONYMOUS;
+    int answered[MOST_ACTORS], shared = MAP_SHARED | MAP_ANONYMOUS;
     setvbuf(stdout, NULL, _IONBF, 0);
     desks = mmap(NULL, sizeof *desks * MOST_ACTORS, PROT_READ | PROT_WRITE, shared, -1, 0);
     if (desks == MAP_FAILED) return 2;
@@ -260,14 +262,13 @@ int main(void) {
         }
         wait_for_rest(step->calm);
         for (int actor = 0; actor < MOST_ACTORS; actor++)
-            look(actor, got[actor], sizeof got[actor]);
-        printf("%s%s\n", step->actor == DIRECTOR ? "" : "= ",
-            step->actor == DIRECTOR ? "" : got[step->actor]);
+            answered[actor] = look(actor, got[actor], sizeof got[actor]);
+        if (step->actor == DIRECTOR) printf("\n");
+        else printf("= %s\n", got[step->actor]);
         for (int actor = 0; actor < MOST_ACTORS; actor++) {
-            int woken = strcmp(was[actor], "asleep") == 0;
-            if (actor != step->actor && strcmp(got[actor], was[actor]) != 0
-                && strcmp(got[actor], "-") != 0)
-                printf("          actor %d  %s%s\n", actor, woken ? "woke: " : "", got[actor]);
+            const char *news = strncmp(got[actor], "- + ", 4) == 0 ? got[actor] + 4 : got[actor];
+            if (actor != step->actor && strcmp(news, was[actor]) != 0 && strcmp(news, "-") != 0)
+                printf("          actor %d  %s%s\n", actor, answered[actor] ? "woke: " : "", news);
             memcpy(was[actor], got[actor], sizeof was[actor]);
         }
         for (int actor = 0; actor < MOST_ACTORS; actor++)

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::{Trace, errno, sleeps, wrap};
 use crate::model::{ACTORS, DIRECTOR};
 use crate::saved::Found;
+use crate::signal::Sig;
 use crate::world::{End, Place};
 use crate::{Act, Actor, Answer, Model, Op, signal};
 
@@ -16,7 +17,7 @@ pub fn rust<M: Model>(trace: &Trace<M>, found: Option<&Found>) -> String {
     let claim = trace.claim(found);
     let rule = claim.as_ref().map_or("", |claim| claim.rule.trim_end_matches(']'));
     let (says, source) = rule.rsplit_once(" [").unwrap_or((rule, ""));
-    let says = if says.is_empty() { "/* The claim, in one sentence. */" } else { says };
+    let says = if says.is_empty() { "CLAIM: one sentence that could be false." } else { says };
     for line in wrap(says, 95) {
         let _ = writeln!(text, "/// {line}");
     }
@@ -30,6 +31,9 @@ pub fn rust<M: Model>(trace: &Trace<M>, found: Option<&Found>) -> String {
         );
     }
     let _ = writeln!(text, "    /* setup: {} */", trace.program.shape);
+    if trace.program.steps.iter().any(|step| matches!(step.act, Act::Signal(_))) {
+        text += "    /* setup: actors handle SIGUSR1, and SIGUSR2 with SA_RESTART */\n";
+    }
     let count = trace.program.steps.len();
     let _ = writeln!(
         text,
@@ -137,11 +141,13 @@ fn director<M: Model>(trace: &Trace<M>) -> String {
         let last = index + 1 == program.steps.len();
         let disputed = trace.objection.as_ref().filter(|_| last);
         match &step.act {
-            Act::Signal(signal::Op::Kill { to, signal }) => {
+            Act::Signal(signal::Op::Kill { to, signal })
+                if !matches!(signal, Sig::Rt0 | Sig::Rt1) =>
+            {
                 let signal = ipcspec_harness::show::signal(signal.number());
                 let _ = writeln!(text, "    actor_{to}.kill({signal})?;");
             }
-            act @ Act::Signal(signal::Op::Queue { .. }) => {
+            act if by_director(act) => {
                 let _ = writeln!(text, "    /* setup: {act} */");
             }
             _ => {
@@ -185,30 +191,23 @@ fn director<M: Model>(trace: &Trace<M>) -> String {
         }
     }
     for (actor, ended) in ended.iter().enumerate().take(trace.actors()) {
-        let asleep = trace.sights.last().is_some_and(|sights| sights[actor].answer.is_none())
-            && since_end(trace, actor);
-        match (ended, asleep) {
-            (true, _) => {}
-            (false, true) => {
-                let _ = writeln!(text, "    drop(actor_{actor}); // asleep");
-            }
-            (false, false) => {
-                let _ = writeln!(text, "    actor_{actor}.join()?;");
-            }
+        if !ended && stays(trace, actor) {
+            let _ = writeln!(text, "    drop(actor_{actor}); // asleep or stopped");
+        } else if !ended {
+            let _ = writeln!(text, "    actor_{actor}.join()?;");
         }
     }
     text
 }
 
-/// Whether it is in a call when the program is over.
-fn since_end<M: Model>(trace: &Trace<M>, actor: Actor) -> bool {
-    trace
-        .sights
-        .last()
-        .is_some_and(|sights| matches!(sights[actor].place, Place::Asleep | Place::Stopped))
-        && !trace.objection.as_ref().is_some_and(|objection| {
-            objection.actor == actor && wanted_in_rust(&objection.wanted).is_some()
-        })
+/// Whether it is to be asleep or stopped when the program is over.
+fn stays<M: Model>(trace: &Trace<M>, actor: Actor) -> bool {
+    let wish = trace.objection.as_ref().filter(|objection| objection.actor == actor);
+    let place = trace.sights.last().map(|sights| sights[actor].place);
+    match wish {
+        Some(wish) => wish.wanted == "asleep" || wish.wanted == "stopped",
+        None => matches!(place, Some(Place::Asleep | Place::Stopped)),
+    }
 }
 
 fn is_new<M: Model>(trace: &Trace<M>, index: usize, actor: Actor) -> bool {

@@ -31,15 +31,21 @@ pub fn table<M: Model>(trace: &Trace<M>, found: Option<&Found>) -> String {
         let cells = columns
             .iter()
             .map(|column| {
-                let mut parts = vec![];
                 let own = *column == step.actor;
-                if own {
-                    parts.push(step.act.c());
-                }
+                let mut parts = vec![];
                 if *column != DIRECTOR {
                     let (sight, last) = (&sights[*column], before[*column].as_ref());
                     let asleep = since[index][*column].is_some();
-                    parts.extend(came(sight, last, own, asleep));
+                    parts = came(sight, last, own, asleep);
+                }
+                if own {
+                    let call = step.act.c();
+                    // On one line where there is room.
+                    let with = |told: &String| format!("{call} {told}");
+                    match parts.first().map(with).filter(|line| line.chars().count() <= width) {
+                        Some(line) => parts[0] = line,
+                        None => parts.insert(0, call),
+                    }
                 }
                 parts.iter().flat_map(|part| wrap(part, width)).collect()
             })
