@@ -9,7 +9,7 @@ use crate::reach::Reach;
 use crate::saved::{Found, Mode, Saved, kernel};
 use crate::signal::Sig;
 use crate::stage::Stage;
-use crate::world::{End, Place, Sight, Sights};
+use crate::world::{End, Handled, Place, Sight, Sights};
 use crate::{Act, Actor, Canary, Judge, Model, Objection, Program, play};
 
 mod c;
@@ -257,10 +257,10 @@ fn wanted(objection: &Objection, seen: &Sight) -> Option<Vec<String>> {
     let handlers: String =
         seen.handled.iter().map(|info| told_handler(info.signal, info.code, info.value)).collect();
     if wanted == "no handler runs" {
-        return Some(vec![told(&Sight { handled: Default::default(), ..seen.clone() })]);
+        return Some(vec![told(&Sight { handled: Handled::new(), ..seen.clone() })]);
     }
     if let Some(list) = wanted.strip_prefix("handlers run for ") {
-        let bare = told(&Sight { handled: Default::default(), ..seen.clone() });
+        let bare = told(&Sight { handled: Handled::new(), ..seen.clone() });
         let handlers: Option<String> = list.split("), ").map(wanted_handler).collect();
         return Some(vec![bare + &handlers?]);
     }
@@ -270,7 +270,7 @@ fn wanted(objection: &Objection, seen: &Sight) -> Option<Vec<String>> {
     if let Some(place) = places.find(|place| place.to_string() == wanted) {
         return Some(vec![told_place(place) + &handlers]);
     }
-    let answers: Option<Vec<String>> = wanted
+    wanted
         .split(" or ")
         .map(|answer| {
             // Numbers and bytes that are told besides are not compared.
@@ -278,8 +278,7 @@ fn wanted(objection: &Objection, seen: &Sight) -> Option<Vec<String>> {
             let known = ERRORS.iter().any(|known| format!("{known:?}") == word);
             (known || word.parse::<i64>().is_ok()).then(|| word.to_owned() + &handlers)
         })
-        .collect();
-    answers
+        .collect()
 }
 
 /// `Usr1 from 1 (code 0, value 0)`.
