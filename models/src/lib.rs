@@ -11,6 +11,8 @@ mod model;
 mod program;
 pub mod race;
 mod reach;
+pub mod replay;
+pub mod saved;
 mod seed;
 pub mod stage;
 mod turns;
