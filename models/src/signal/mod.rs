@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use ipcspec_harness::Syscalls;
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ACTORS, DIRECTOR};
@@ -23,6 +24,8 @@ rules! {
     QUEUES = SIGQUEUE_3, "DESCRIPTION";
     /// The action for a signal can be set.
     ACTS = SIGACTION_2, "DESCRIPTION";
+    /// The action for SIGKILL and SIGSTOP cannot be changed.
+    UNCHANGEABLE = SIGACTION_2, "ERRORS";
 }
 
 /// The signals of programs.
@@ -197,6 +200,8 @@ impl crate::Op for Op {
                     Sig::Rt1,
                     Sig::Pipe,
                     Sig::Cont,
+                    Sig::Stop,
+                    Sig::Kill,
                 ]),
                 action: seed.one_of(&[
                     Action::Handle { restart: false },
@@ -335,6 +340,7 @@ impl Signals {
                 self.send(to.into(), info);
                 QUEUES.succeeds()
             }
+            Op::Act { signal: Sig::Kill | Sig::Stop, .. } => UNCHANGEABLE.fails(Errno::EINVAL),
             Op::Act { signal, action } => {
                 let process = &mut self.processes[actor];
                 process.actions[signal as usize] = action;
