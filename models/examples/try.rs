@@ -83,6 +83,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments[1].as_str() {
         "eventfd" => both::<eventfd::Event>(&arguments[2..]),
+        "pipe" => both::<pipe::Pipe>(&arguments[2..]),
         "signal" => both::<signal::Alone>(&arguments[2..]),
         _ => panic!(),
     }

@@ -15,6 +15,7 @@ mod turns;
 pub mod world;
 
 pub mod eventfd;
+pub mod pipe;
 pub mod signal;
 
 pub use answer::{Answer, Body, Facts, Rule, Step};
