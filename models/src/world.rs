@@ -71,6 +71,11 @@ impl<O: Op> Act<O> {
         }
     }
 
+    /// Whether the kernel may send its caller a signal that ends it.
+    pub fn may_end(&self) -> bool {
+        matches!(self, Self::Own(op) if op.may_end())
+    }
+
     /// How long it may sleep, where that is short.
     pub fn timeout(&self) -> Option<std::time::Duration> {
         match self {
@@ -421,27 +426,33 @@ impl<M: Model> World<M> {
     /// it begin anew.
     fn deliver<'s>(&mut self, judge: &Judge<M>, seen: impl Fn(Actor) -> Option<&'s Answer>) {
         for actor in 0..ACTORS {
-            while let Some((info, delivery)) = self.signals.deliver(actor) {
-                match delivery {
-                    Delivery::Nothing => {}
-                    Delivery::Handler { restart } => {
-                        self.handled[actor].push(info);
-                        self.cut(actor, Cut::Handler { restart });
-                    }
-                    Delivery::Stop => {
-                        if matches!(self.lives[actor], Life::Busy { out: false, .. }) {
-                            self.cut(actor, Cut::Stop);
-                        }
-                    }
-                    Delivery::End => {
-                        self.end(judge, actor, End::Killed(info.signal), ENDED_BY_SIGNAL);
-                    }
-                }
-            }
-            if let Life::Busy { act, out: true } = self.lives[actor]
+            self.deliver_to(judge, actor);
+            while let Life::Busy { act, out: true } = self.lives[actor]
                 && !self.signals.is_stopped(actor)
             {
                 self.attempt(judge, actor, act, seen(actor));
+                // The call may have raised a signal.
+                self.deliver_to(judge, actor);
+            }
+        }
+    }
+
+    fn deliver_to(&mut self, judge: &Judge<M>, actor: Actor) {
+        while let Some((info, delivery)) = self.signals.deliver(actor) {
+            match delivery {
+                Delivery::Nothing => {}
+                Delivery::Handler { restart } => {
+                    self.handled[actor].push(info);
+                    self.cut(actor, Cut::Handler { restart });
+                }
+                Delivery::Stop => {
+                    if matches!(self.lives[actor], Life::Busy { out: false, .. }) {
+                        self.cut(actor, Cut::Stop);
+                    }
+                }
+                Delivery::End => {
+                    self.end(judge, actor, End::Killed(info.signal), ENDED_BY_SIGNAL);
+                }
             }
         }
     }
