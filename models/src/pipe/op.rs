@@ -174,15 +174,15 @@ impl crate::Op for Op {
                 bytes: wanted(seed),
             },
             20..22 => Self::Poll(either(seed)),
-            22..24 => Self::Unread(either(seed)),
-            24..26 => Self::Nonblocking { end: either(seed), on: seed.rarely(2) },
-            26 => Self::Capacity(either(seed)),
-            27 => {
+            22 => Self::Unread(either(seed)),
+            23..25 => Self::Nonblocking { end: either(seed), on: seed.rarely(2) },
+            25 => Self::Capacity(either(seed)),
+            26 => {
                 let page = page_size() as u32;
                 let bytes = seed.one_of(&[page, 2 * page, 0, page + 1, 3 * page, 4 * page]);
                 Self::SetCapacity { end: either(seed), bytes }
             }
-            28 => Self::Close(either(seed)),
+            27 => Self::Close(either(seed)),
             _ => Self::Open {
                 access: seed.one_of(&[
                     Access::Reading,
@@ -251,6 +251,10 @@ impl crate::Op for Op {
             Self::Open { .. } => OPEN,
             _ => READ,
         }
+    }
+
+    fn may_end(&self) -> bool {
+        matches!(self, Self::Write { .. })
     }
 
     fn c(&self) -> String {
