@@ -123,7 +123,8 @@ pub(super) const CANARIES: &[Canary<Pipe>] = &[
     Canary {
         says: "A FIFO keeps what is unread when nobody has it open.",
         twist: |twist| {
-            if let Twist::After { before, world, act: Act::Own(Op::Close(_)), .. } = twist
+            if let Twist::After { before, world, act: Act::Own(Op::Close(_)), .. }
+            | Twist::Ended { before, world, .. } = twist
                 && before.model.kind.is_fifo()
             {
                 world.model.buffer = before.model.buffer.clone();

@@ -91,7 +91,9 @@ rules! {
     /// A write that was stopped when it had written something may tell how much instead of
     /// going on: Linux does (docs/findings.md).
     STOP_CUTS = WRITE_2, "RETURN VALUE";
-    /// An end is closed when its last descriptor is.
+    /// An end is closed when its last descriptor is. With the last descriptor of all goes what is
+    /// unread; POSIX says so without an exception, and Linux keeps it for who waits to open the
+    /// FIFO, which is then not closed by everybody (docs/findings.md).
     CLOSES = CLOSE_2, "DESCRIPTION";
     /// There is nothing of this name.
     NO_SUCH_NAME = OPEN_2, "ERRORS";
@@ -460,7 +462,9 @@ impl Pipe {
     }
 
     /// Closes descriptions without a descriptor. A FIFO that nobody has open,
-    /// or waits to open, is as if it had never been.
+    /// or waits to open, is as it was at first: "The kernel maintains exactly
+    /// one pipe object for each FIFO special file that is opened by at least
+    /// one process" (fifo(7)).
     fn tidy(&mut self) {
         for (place, description) in self.descriptions.iter_mut().enumerate() {
             let held = self.hands.as_flattened().contains(&Some(place as u8));

@@ -169,20 +169,20 @@ impl crate::Op for Op {
                 bytes: written(seed),
                 tag: seed.below(256) as u8,
             },
-            11..20 => Self::Read {
+            11..19 => Self::Read {
                 end: rarely_other(seed, End::Reading, End::Writing),
                 bytes: wanted(seed),
             },
-            20..22 => Self::Poll(either(seed)),
-            22 => Self::Unread(either(seed)),
-            23..25 => Self::Nonblocking { end: either(seed), on: seed.rarely(2) },
-            25 => Self::Capacity(either(seed)),
-            26 => {
+            19..21 => Self::Poll(either(seed)),
+            21 => Self::Unread(either(seed)),
+            22..24 => Self::Nonblocking { end: either(seed), on: seed.rarely(2) },
+            24 => Self::Capacity(either(seed)),
+            25 => {
                 let page = page_size() as u32;
                 let bytes = seed.one_of(&[page, 2 * page, 0, page + 1, 3 * page, 4 * page]);
                 Self::SetCapacity { end: either(seed), bytes }
             }
-            27 => Self::Close(either(seed)),
+            26..28 => Self::Close(either(seed)),
             _ => Self::Open {
                 access: seed.one_of(&[
                     Access::Reading,
