@@ -81,8 +81,8 @@ rules! {
     RESTARTS = SIGNAL_7, "Interruption of system calls and library functions by signal handlers";
     /// A write or read that sleeps is interrupted by a handler that was set without SA_RESTART.
     INTERRUPTED = SIGNAL_7, "Interruption of system calls and library functions by signal handlers";
-    /// Where O_NONBLOCK was set while the call slept, it may take note of that when it is
-    /// interrupted, or of the handler.
+    /// Where O_NONBLOCK was set while the call slept, it may take note of that when a handler or
+    /// a stop interrupts it, and fail, instead of going on.
     INTERRUPTED_OR_NOT = WRITE_2, "ERRORS";
     /// A write that has written something tells how much when a handler runs.
     TELLS_HOW_MUCH = SIGNAL_7, "Interruption of system calls and library functions by signal handlers";
@@ -155,8 +155,9 @@ struct Description {
 enum Call {
     /// There is none.
     None,
-    /// It was cut short, and begins anew.
-    BeginsAnew,
+    /// It was cut short, with O_NONBLOCK set meanwhile or not, and begins
+    /// anew.
+    BeginsAnew { nonblocking: bool },
     /// A read.
     Reads,
     /// A write, of which so many bytes are in the pipe.
@@ -200,8 +201,8 @@ impl Pipe {
 
     /// Whether the description by which an actor reads or writes has
     /// O_NONBLOCK.
-    fn is_nonblocking(&self, actor: Actor, op: &Op) -> bool {
-        let (Op::Read { end, .. } | Op::Write { end, .. }) = *op else { return false };
+    fn is_nonblocking(&self, actor: Actor, op: Op) -> bool {
+        let (Op::Read { end, .. } | Op::Write { end, .. }) = op else { return false };
         self.description(actor, end).is_some_and(|open| open.nonblocking)
     }
 
@@ -235,9 +236,14 @@ impl Pipe {
         self.buffer.unread + bytes <= self.capacity
     }
 
-    fn write(&mut self, actor: Actor, op: &Op, seen: Option<&Answer>) -> Step {
-        let &Op::Write { end, bytes, tag } = op else { unreachable!("only called for writes") };
-        let bytes = bytes as usize;
+    fn write(
+        &mut self,
+        actor: Actor,
+        end: End,
+        bytes: usize,
+        tag: u8,
+        seen: Option<&Answer>,
+    ) -> Step {
         let Some(open) = self.description(actor, end).filter(|o| o.access.includes(End::Writing))
         else {
             return NO_SUCH_END.fails(Errno::EBADF);
@@ -710,14 +716,14 @@ static long ready(int end) {
     }
 
     fn attempt(&mut self, actor: Actor, op: &Op, seen: Option<&Answer>) -> Step {
-        if self.calls[actor] == Call::BeginsAnew {
+        if let Call::BeginsAnew { nonblocking } = self.calls[actor] {
             self.calls[actor] = Call::None;
-            if failed(seen, Errno::EAGAIN) && self.is_nonblocking(actor, op) {
+            if nonblocking && failed(seen, Errno::EAGAIN) {
                 return INTERRUPTED_OR_NOT.fails(Errno::EAGAIN);
             }
         }
         match *op {
-            Op::Write { .. } => self.write(actor, op, seen),
+            Op::Write { end, bytes, tag } => self.write(actor, end, bytes as usize, tag, seen),
             Op::Read { end, bytes } => self.read(actor, end, bytes as usize, seen),
             Op::Open { access, nonblocking } => self.open(actor, access, nonblocking, seen),
             Op::Poll(end) => self.poll(actor, end, seen),
@@ -758,9 +764,10 @@ static long ready(int end) {
             self.calls[actor] = Call::Writes { done, stopped: true };
             return GOES_ON.restarts();
         }
+        let nonblocking = self.is_nonblocking(actor, *op);
         let step = match by {
             Cut::Handler { restart: true } => RESTARTS.restarts(),
-            Cut::Handler { restart: false } if self.is_nonblocking(actor, op) => {
+            Cut::Handler { restart: false } if nonblocking => {
                 let either = [Errno::EINTR, Errno::EAGAIN].map(Answer::error);
                 INTERRUPTED_OR_NOT.returns_one_of(either.to_vec())
             }
@@ -768,7 +775,7 @@ static long ready(int end) {
             Cut::Stop | Cut::Time => GOES_ON.restarts(),
         };
         if matches!(step, Step::Restarts(_)) {
-            self.calls[actor] = Call::BeginsAnew;
+            self.calls[actor] = Call::BeginsAnew { nonblocking };
         }
         step
     }

@@ -158,9 +158,8 @@ impl crate::Op for Op {
 
     fn decode(seed: &mut Seed) -> Self {
         let turn = seed.below(32);
-        let rarely_other = |seed: &mut Seed, usual, other| match seed.rarely(32) {
-            true => other,
-            false => usual,
+        let rarely_other = |seed: &mut Seed, usual, other| {
+            if seed.rarely(32) { other } else { usual }
         };
         let either = |seed: &mut Seed| seed.one_of(&[End::Reading, End::Writing]);
         match turn {
