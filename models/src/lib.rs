@@ -20,6 +20,7 @@ pub mod world;
 
 pub mod eventfd;
 pub mod msgqueue;
+pub mod pipe;
 pub mod sem;
 pub mod signal;
 

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::find::{CONFIRMATIONS, Finding, minimise, random_bytes};
 use crate::reach::Reach;
 use crate::stage::{Scheduling, Stage};
-use crate::{Judge, Model, Program, eventfd, msgqueue, play, sem, signal};
+use crate::{Judge, Model, Program, eventfd, msgqueue, pipe, play, sem, signal};
 
 /// Every mechanism that has a model.
 pub const MECHANISMS: &[Mechanism] = &[
+    Mechanism::of::<pipe::Pipe>(),
     Mechanism::of::<sem::Set>(),
     Mechanism::of::<msgqueue::Queue>(),
     Mechanism::of::<signal::Alone>(),

@@ -122,6 +122,11 @@ pub trait Op: Copy + Debug + Eq + Hash + Serialize + DeserializeOwned + Send + '
     fn perform(&self, hands: &mut Self::Hands, cast: &Cast) -> Answer;
     /// The calls in which it may sleep.
     fn sleeps_in(&self) -> Syscalls;
+    /// Whether the kernel may send its caller a signal that ends it: who dies
+    /// of one may sleep on the way out, and seem to be in the call.
+    fn may_end(&self) -> bool {
+        false
+    }
     /// How long it may sleep, where that is short: who directs waits for its
     /// end before anybody does anything else.
     fn timeout(&self) -> Option<Duration> {

@@ -591,8 +591,10 @@ impl<M: Model> Stage<M> {
         let now = Instant::now();
         if self.scheduling == Scheduling::Priority {
             // What it waits for may be held by a process of no priority, which
-            // does not run while this one does.
-            std::thread::sleep(BREAK);
+            // does not run while this one does. More time for it, the longer
+            // it takes.
+            let waited = limit.map_or(BREAK, |limit| (now + RESTLESS).duration_since(limit));
+            std::thread::sleep(waited.clamp(BREAK, 50 * BREAK));
         }
         if now > *limit.get_or_insert(now + RESTLESS) {
             let doing = self.actors[actor].as_ref().map(|player| player.observer.doing());
@@ -622,7 +624,9 @@ impl<M: Model> Stage<M> {
         let act = unsafe { (&*desk.acts.get())[done].assume_init_ref() };
         let numbers = act.sleeps_in().numbers;
         let look = match self.scheduling {
-            Scheduling::Priority if !self.thorough => player.observer.glance(numbers),
+            Scheduling::Priority if !self.thorough && !act.may_end() => {
+                player.observer.glance(numbers)
+            }
             _ => player.observer.look(numbers),
         };
         match look {

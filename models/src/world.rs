@@ -71,6 +71,11 @@ impl<O: Op> Act<O> {
         }
     }
 
+    /// Whether the kernel may send its caller a signal that ends it.
+    pub fn may_end(&self) -> bool {
+        matches!(self, Self::Own(op) if op.may_end())
+    }
+
     /// How long it may sleep, where that is short.
     pub fn timeout(&self) -> Option<std::time::Duration> {
         match self {
@@ -269,8 +274,11 @@ const MOST_WORLDS: usize = 256;
 impl<M: Model> World<M> {
     /// A fresh object, and so many idle actors.
     pub fn new(shape: &M::Shape, actors: usize) -> Self {
+        let mut model = M::new(shape);
+        // Whoever is not there has nothing in hand.
+        (actors..ACTORS).for_each(|absent| model.ended(absent));
         Self {
-            model: M::new(shape),
+            model,
             signals: Signals::new(actors),
             lives: std::array::from_fn(
                 |actor| {
@@ -392,8 +400,7 @@ impl<M: Model> World<M> {
                 (Life::Back { act, answers: answers.into() }, rule, true)
             }
             Step::Raises(answer, signal, rule) => {
-                let from = Cast::NOBODY;
-                self.signals.send(actor, Info { signal, code: libc::SI_USER, from, value: 0 });
+                self.signals.send(actor, Info::by_kernel(signal));
                 (Life::Back { act, answers: SmallVec::from_elem(answer, 1) }, rule, true)
             }
             Step::Sleeps(rule) => (Life::Busy { act, out: false }, rule, false),
@@ -420,10 +427,12 @@ impl<M: Model> World<M> {
     fn deliver<'s>(&mut self, judge: &Judge<M>, seen: impl Fn(Actor) -> Option<&'s Answer>) {
         for actor in 0..ACTORS {
             self.deliver_to(judge, actor);
-            if let Life::Busy { act, out: true } = self.lives[actor]
+            while let Life::Busy { act, out: true } = self.lives[actor]
                 && !self.signals.is_stopped(actor)
             {
                 self.attempt(judge, actor, act, seen(actor));
+                // The call may have raised a signal.
+                self.deliver_to(judge, actor);
             }
         }
     }
@@ -499,7 +508,10 @@ impl<M: Model> World<M> {
             if sight.place != place {
                 return differs(place.to_string(), rule);
             }
-            if self.handled[actor] != sight.handled {
+            let alike = self.handled[actor].len() == sight.handled.len()
+                && std::iter::zip(&self.handled[actor], &sight.handled)
+                    .all(|(wanted, seen)| wanted.allows(seen));
+            if !alike {
                 let wanted = show_handled(&self.handled[actor]);
                 let got = show_handled(&sight.handled);
                 return Err(Objection { actor, wanted, got, rule: HANDLED });

@@ -122,6 +122,27 @@ pub struct Info {
     pub value: i64,
 }
 
+impl Info {
+    /// The code of a signal of which code and sender are not asserted.
+    const ANY_CODE: i32 = i32::MIN;
+
+    /// What comes with a signal that the kernel sends to the caller of a
+    /// system call. Where the pages promise SI_KERNEL, Linux gives SIGPIPE the
+    /// code SI_USER and the process's own id (docs/findings.md): neither is
+    /// asserted.
+    pub fn by_kernel(signal: i32) -> Self {
+        Self { signal, code: Self::ANY_CODE, from: Cast::NOBODY, value: 0 }
+    }
+
+    /// Whether this, which a model wants, can be seen as that.
+    pub fn allows(&self, seen: &Self) -> bool {
+        match self.code {
+            Self::ANY_CODE => self.signal == seen.signal,
+            _ => self == seen,
+        }
+    }
+}
+
 /// What a process does with a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {
