@@ -42,7 +42,7 @@ use crate::{Accompanied, Case, Failure, Verdict, show};
 pub(crate) const ORDERS: &str = "IPCSPEC_WORKER_ORDERS";
 
 /// Bytes of output that are kept of one case.
-const OUTPUT_KEPT: usize = 16 * 1024;
+const OUTPUT_KEPT: usize = 128 * 1024;
 /// Address space of one process of a case.
 const MEMORY: u64 = 1 << 30;
 /// Descriptors of one process of a case.

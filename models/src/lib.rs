@@ -26,11 +26,12 @@ pub mod signal;
 
 pub use answer::{Answer, Body, Facts, Rule, Step};
 pub use find::*;
-pub use mechanism::{DRIVER, Found, MECHANISMS, Mechanism, Order, Tally};
+pub use mechanism::{DRIVER, Found, MECHANISMS, Mechanism, Order, Replaying, Tally, Task};
 pub use model::{ACTORS, Actor, Cast, Cut, DIRECTOR, Model, Op, Props, Shape};
 pub use program::{Bytes, Program};
 pub use race::{Explained, History, Raced, explain, minimise_race, play_race};
 pub use reach::{Outcome, Reach};
+pub use replay::{Form, Replayed};
 pub use seed::Seed;
 pub use turns::{Onlooker, Played, play};
 pub use world::{Act, Canary, End, Judge, Objection, Place, Sight, Sights, Twist, World, Worlds};

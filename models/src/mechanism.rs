@@ -7,9 +7,15 @@ use ipcspec_harness::{Case, Evidence, Failure, Page, Source, Verdict, told_to_ca
 use serde::{Deserialize, Serialize};
 
 use crate::find::{CONFIRMATIONS, Finding, minimise, random_bytes};
+use crate::race::{RACE_CONFIRMATIONS, RaceFinding};
 use crate::reach::Reach;
+use crate::replay::{Form, Replayed, from_text};
+use crate::saved::{Mode, Saved, peek};
 use crate::stage::{Scheduling, Stage};
-use crate::{Judge, Model, Program, eventfd, msgqueue, pipe, play, sem, signal};
+use crate::{
+    Explained, Judge, Model, Program, eventfd, minimise_race, msgqueue, pipe, play, play_race, sem,
+    signal,
+};
 
 /// Every mechanism that has a model.
 pub const MECHANISMS: &[Mechanism] = &[
@@ -35,6 +41,8 @@ pub struct Mechanism {
     run: fn(&Order) -> Verdict<Tally>,
     /// Plays one program.
     bytes: fn(&[u8], &Order) -> Verdict<Option<Found>>,
+    /// Plays a saved one.
+    replay: fn(&Replaying) -> Result<Replayed, String>,
 }
 
 /// What programs to play.
@@ -57,6 +65,31 @@ pub struct Order {
     /// In turns: on this one of the processors, and where the kernel lets it,
     /// by priority. Else the director looks until nobody moves.
     pub place: Option<usize>,
+    /// Judged by this one of the wrong models.
+    pub canary: Option<usize>,
+    /// Rules that are known not to be kept: a step that shows it once more is
+    /// taken out of its program, so that what lies behind it is found.
+    pub aside: Vec<String>,
+}
+
+/// What a worker is told to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Task {
+    /// To play random programs; it prints a [`Tally`].
+    Fuzz(Order),
+    /// To play a saved program; it prints a [`Replayed`].
+    Replay(Replaying),
+}
+
+/// A saved program to be played.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Replaying {
+    /// The text of the file.
+    pub text: String,
+    /// What it is called.
+    pub name: String,
+    /// What the program is turned into.
+    pub form: Form,
     /// Judged by this one of the wrong models.
     pub canary: Option<usize>,
 }
@@ -97,10 +130,10 @@ pub struct Found {
     pub rule: String,
     /// How often it showed again, and how often it was tried.
     pub confirmed: (u32, u32),
-    /// The steps as text.
+    /// The steps as text; of a race, what happened when.
     pub steps: Vec<String>,
-    /// The file to be saved and replayed.
-    pub saved: serde_json::Value,
+    /// The text of the file to be saved and replayed.
+    pub saved: String,
 }
 
 /// How long a finding is made smaller.
@@ -116,6 +149,7 @@ impl Mechanism {
             canaries: || M::CANARIES.iter().map(|canary| canary.says).collect(),
             run: run::<M>,
             bytes: play_bytes::<M>,
+            replay: |what| from_text::<M>(&what.text, &what.name, what.form, Some(0), what.canary),
         }
     }
 
@@ -128,6 +162,11 @@ impl Mechanism {
     /// until the model objects to one.
     pub fn run(&self, order: &Order) -> Verdict<Tally> {
         (self.run)(order)
+    }
+
+    /// Plays a saved program.
+    pub fn replay(&self, what: &Replaying) -> Result<Replayed, String> {
+        (self.replay)(what)
     }
 
     /// Plays the program that these bytes mean, once. What is found is not made
@@ -146,9 +185,10 @@ fn judge<M: Model>(order: &Order) -> Verdict<Judge<M>> {
 
 fn run<M: Model>(order: &Order) -> Verdict<Tally> {
     let judge = judge::<M>(order)?;
-    let mut stage = Stage::<M>::new(order.place)?;
+    let mut stage = Stage::<M>::new(order.place.filter(|_| !order.race))?;
     let mut random = fastrand::Rng::with_seed(order.seed);
     let mut reach = Reach::default();
+    let mut undecided = 0;
     let began = Instant::now();
     let time = Duration::from_millis(order.millis);
     let mut programs = 0;
@@ -156,7 +196,12 @@ fn run<M: Model>(order: &Order) -> Verdict<Tally> {
     while found.is_none() && programs < order.programs && began.elapsed() < time {
         programs += 1;
         let program = Program::<M>::decode(&random_bytes(&mut random, order.steps), order.actors);
-        found = attempt(&mut stage, &judge, program, &mut reach, began)?;
+        let mut attempt = Attempt { stage: &mut stage, judge: &judge, reach: &mut reach, began };
+        found = if order.race {
+            attempt.race(program, &mut undecided)?
+        } else {
+            attempt.turns(program, &order.aside)?
+        };
     }
     Ok(Tally {
         programs,
@@ -165,39 +210,73 @@ fn run<M: Model>(order: &Order) -> Verdict<Tally> {
         by_priority: stage.scheduling() == Scheduling::Priority,
         evidence: stage.evidence(),
         reached: reach.table().into_iter().map(|((op, came), n)| (op, came, n)).collect(),
-        undecided: 0,
+        undecided,
         found,
     })
 }
 
-fn attempt<M: Model>(
-    stage: &mut Stage<M>,
-    judge: &Judge<M>,
-    program: Program<M>,
-    reach: &mut Reach,
+struct Attempt<'a, M: Model> {
+    stage: &'a mut Stage<M>,
+    judge: &'a Judge<M>,
+    reach: &'a mut Reach,
     began: Instant,
-) -> Verdict<Option<Found>> {
-    let played = play(stage, judge, &program, reach, None)?;
-    let Some(objection) = played.objection else { return Ok(None) };
-    let millis = began.elapsed().as_millis() as u64;
-    let program = Program { steps: played.steps, ..program };
-    let finding = minimise(stage, judge, program, objection, MINIMISING)?;
-    Found::of(&finding, millis).map(Some)
+}
+
+impl<M: Model> Attempt<'_, M> {
+    fn turns(&mut self, mut program: Program<M>, aside: &[String]) -> Verdict<Option<Found>> {
+        loop {
+            let played = play(self.stage, self.judge, &program, self.reach, None)?;
+            let Some(objection) = played.objection else { return Ok(None) };
+            if aside.contains(&objection.rule.to_string()) {
+                program.steps.remove(played.at);
+                continue;
+            }
+            let millis = self.began.elapsed().as_millis() as u64;
+            let program = Program { steps: played.steps, ..program };
+            let finding = minimise(self.stage, self.judge, program, objection, MINIMISING)?;
+            return Ok(Some(Found::of(&finding, millis)));
+        }
+    }
+
+    fn race(&mut self, program: Program<M>, undecided: &mut u64) -> Verdict<Option<Found>> {
+        let raced = play_race(self.stage, self.judge, &program, self.reach)?;
+        let unexplained = match raced.explained {
+            Explained::Yes => return Ok(None),
+            Explained::Undecided => {
+                *undecided += 1;
+                return Ok(None);
+            }
+            Explained::No(unexplained) => unexplained,
+        };
+        let millis = self.began.elapsed().as_millis() as u64;
+        let history = raced.history;
+        let finding =
+            minimise_race(self.stage, self.judge, program, history, unexplained, MINIMISING)?;
+        Ok(Some(Found::of_race(&finding, millis)))
+    }
 }
 
 fn play_bytes<M: Model>(bytes: &[u8], order: &Order) -> Verdict<Option<Found>> {
-    let mut stage = Stage::<M>::new(order.place)?;
+    let judge = judge(order)?;
     let program = Program::<M>::decode(bytes, order.actors);
-    let played = play(&mut stage, &judge(order)?, &program, &mut Reach::default(), None)?;
+    let mut stage = Stage::<M>::new(order.place.filter(|_| !order.race))?;
+    if order.race {
+        let raced = play_race(&mut stage, &judge, &program, &mut Reach::default())?;
+        let Explained::No(unexplained) = raced.explained else { return Ok(None) };
+        let tells = unexplained.tell(&raced.history);
+        let finding = RaceFinding { program, history: raced.history, tells, confirmed: 1 };
+        return Ok(Some(Found::of_race(&finding, 0)));
+    }
+    let played = play(&mut stage, &judge, &program, &mut Reach::default(), None)?;
     let Some(objection) = played.objection else { return Ok(None) };
     let program = Program { steps: played.steps, ..program };
-    Found::of(&Finding { program, objection, confirmed: 1 }, 0).map(Some)
+    Ok(Some(Found::of(&Finding { program, objection, confirmed: 1 }, 0)))
 }
 
 impl Found {
-    fn of<M: Model>(finding: &Finding<M>, millis: u64) -> Verdict<Self> {
+    fn of<M: Model>(finding: &Finding<M>, millis: u64) -> Self {
         let Finding { program, objection, confirmed } = finding;
-        Ok(Self {
+        Self {
             millis,
             actor: objection.actor,
             wanted: objection.wanted.clone(),
@@ -205,13 +284,27 @@ impl Found {
             rule: objection.rule.to_string(),
             confirmed: (*confirmed, CONFIRMATIONS),
             steps: format!("{program:?}").lines().map(str::to_owned).collect(),
-            saved: serde_json::to_value(program).map_err(std::io::Error::from)?,
-        })
+            saved: Saved::from(finding).to_text(),
+        }
+    }
+
+    fn of_race<M: Model>(finding: &RaceFinding<M>, millis: u64) -> Self {
+        let program = finding.program.clone();
+        Self {
+            millis,
+            actor: 0,
+            wanted: "an order of the calls that the model allows".to_owned(),
+            got: "a history that none explains".to_owned(),
+            rule: "Whatever happens at the same time happens in some order.".to_owned(),
+            confirmed: (finding.confirmed, RACE_CONFIRMATIONS),
+            steps: finding.tells.lines().map(str::to_owned).collect(),
+            saved: Saved { mode: Mode::Race, program, found: None }.to_text(),
+        }
     }
 }
 
-/// The case in which workers play programs: it is told an [`Order`], and
-/// prints a [`Tally`], both as JSON. It is not one of the suite's, since it
+/// The case in which workers play programs: it is told a [`Task`], and prints
+/// what came of it, both as JSON. It is not one of the suite's, since it
 /// asserts what it is told.
 pub const DRIVER: Case = Case {
     module: "ipcspec_models::driver",
@@ -227,11 +320,19 @@ pub const DRIVER: Case = Case {
 };
 
 fn drive() -> Verdict {
-    let order = told_to_case().ok_or("the driver was told nothing")?;
-    let order: Order = serde_json::from_str(&order).map_err(std::io::Error::from)?;
-    let mechanism = Mechanism::named(&order.mechanism)
-        .ok_or_else(|| Failure::broken(format!("no model of {}", order.mechanism)))?;
-    let tally = mechanism.run(&order)?;
-    println!("{}", serde_json::to_string(&tally).map_err(std::io::Error::from)?);
+    let task = told_to_case().ok_or("the driver was told nothing")?;
+    let task: Task = serde_json::from_str(&task).map_err(std::io::Error::from)?;
+    let known = |name: &str| {
+        Mechanism::named(name).ok_or_else(|| Failure::broken(format!("no model of {name}")))
+    };
+    let told = match task {
+        Task::Fuzz(order) => serde_json::to_string(&known(&order.mechanism)?.run(&order)?),
+        Task::Replay(what) => {
+            let names: Vec<_> = MECHANISMS.iter().map(|mechanism| mechanism.name).collect();
+            let head = peek(&what.text, &what.name, &names)?;
+            serde_json::to_string(&known(&head.mechanism)?.replay(&what)?)
+        }
+    };
+    println!("{}", told.map_err(std::io::Error::from)?);
     Ok(())
 }

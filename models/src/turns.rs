@@ -18,6 +18,8 @@ pub struct Played<M: Model> {
     pub steps: Vec<Step<M>>,
     /// What the model objected to at the last of them.
     pub objection: Option<Objection>,
+    /// Which step of the program that was, from 0.
+    pub at: usize,
 }
 
 /// Who looks at each step: what was done, what was seen, and the states that
@@ -37,10 +39,10 @@ pub fn play<'p, M: Model>(
     stage.begin(&program.shape, program.actors)?;
     let world = World::new(&program.shape, program.actors);
     let mut turns =
-        Turns { stage, judge, reach, onlooker, worlds: smallvec![world], steps: vec![] };
+        Turns { stage, judge, reach, onlooker, worlds: smallvec![world], steps: vec![], at: 0 };
     let objection = turns.all(&program.steps)?;
     turns.stage.end()?;
-    Ok(Played { steps: turns.steps, objection })
+    Ok(Played { steps: turns.steps, objection, at: turns.at })
 }
 
 struct Turns<'p, M: Model> {
@@ -50,6 +52,7 @@ struct Turns<'p, M: Model> {
     onlooker: Option<Onlooker<'p, M>>,
     worlds: Worlds<M>,
     steps: Vec<Step<M>>,
+    at: usize,
 }
 
 impl<M: Model> Turns<'_, M> {
@@ -62,6 +65,7 @@ impl<M: Model> Turns<'_, M> {
                 let told = (wish == DIRECTOR).then_some(steps[next].act);
                 let Some(act) = told.or_else(|| self.worlds[0].nudge(wish)) else { break };
                 self.steps.push(Step { actor: DIRECTOR, act, seed: None });
+                self.at = next;
                 if let Some(objection) = self.nudge(&act)? {
                     return Ok(Some(objection));
                 }
@@ -75,6 +79,7 @@ impl<M: Model> Turns<'_, M> {
             let (made, objection) =
                 if together == 1 { self.one(actor, list[0].act)? } else { self.many(actor, list)? };
             self.steps.truncate(before + made);
+            self.at = next + made - 1;
             if objection.is_some() {
                 return Ok(objection);
             }

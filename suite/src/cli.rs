@@ -35,6 +35,8 @@ enum Command {
     Faults(faults::Options),
     /// Play random programs of several processes, and judge them by a model
     Fuzz(fuzz::Options),
+    /// Play a saved program again, or print it as C or as a case
+    Replay(fuzz::ReplayOptions),
 }
 
 /// Reads the arguments and does what they say; the exit status.
@@ -63,6 +65,7 @@ pub fn main() -> Result<u8> {
         Some(Command::Coverage(options)) => coverage::print(&cases, &options).map(|()| 0),
         Some(Command::Faults(options)) => faults::run(&cases, &options),
         Some(Command::Fuzz(options)) => fuzz::run(&crate::served(), &options),
+        Some(Command::Replay(options)) => fuzz::replay(&crate::served(), &options),
         Some(Command::Document(options)) => document::write(&cases, &options).map(|()| 0),
     }
 }

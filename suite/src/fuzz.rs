@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use ipcspec_harness::{Accompanied, Case, Outcome, Pool, Report, Settings};
-use ipcspec_models::{DRIVER, Found, MECHANISMS, Mechanism, Order, Tally};
+use ipcspec_models::{
+    DRIVER, Form, Found, MECHANISMS, Mechanism, Order, Replayed, Replaying, Tally, Task,
+};
 
 use crate::{Result, Trouble, print};
 
@@ -55,6 +57,52 @@ pub struct Options {
     reached: bool,
 }
 
+/// What `ipcspec replay` was asked to do.
+#[derive(Debug, clap::Args)]
+pub struct ReplayOptions {
+    /// A program, as `ipcspec fuzz --save` writes it
+    file: PathBuf,
+    /// Print a C program that shows the same, for a bug report
+    #[arg(long, conflicts_with = "rust")]
+    c: bool,
+    /// Print the case to add
+    #[arg(long)]
+    rust: bool,
+    /// Judge by this one of the models that are wrong on purpose, from 0
+    #[arg(long, value_name = "N")]
+    canary: Option<usize>,
+}
+
+/// Plays one saved program and prints what came of it; exit status 1 when the
+/// model objects.
+pub fn replay(cases: &[&'static Case], options: &ReplayOptions) -> Result<u8> {
+    let name = options.file.display().to_string();
+    let text = std::fs::read_to_string(&options.file)
+        .map_err(|error| Trouble::with(options.file.display(), error))?;
+    let names: Vec<_> = MECHANISMS.iter().map(|mechanism| mechanism.name).collect();
+    ipcspec_models::saved::peek(&text, &name, &names).map_err(Trouble)?;
+    let form = match (options.c, options.rust) {
+        (true, _) => Form::C,
+        (_, true) => Form::Rust,
+        _ => Form::Table,
+    };
+    let what = Replaying { text, name, form, canary: options.canary };
+    let pool = Pool::start(&Settings { workers: 1, ..Settings::default() })
+        .map_err(|error| Trouble::with("no worker could be started", error))?;
+    let order = serde_json::to_string(&Task::Replay(what)).expect("a task is plain data");
+    let with = Accompanied { companion: None, order: Some(order) };
+    let report = pool.run_with(driver(cases)?, &DRIVER, &with);
+    let replayed: Replayed = answer(&report).map_err(Trouble)?;
+    print(&replayed.text)?;
+    Ok(u8::from(replayed.differs))
+}
+
+/// Where the driver is among what workers serve.
+fn driver(cases: &[&'static Case]) -> Result<usize> {
+    let driver = cases.iter().position(|case| case.path() == DRIVER.path());
+    driver.ok_or_else(|| Trouble("this program cannot play programs".to_owned()))
+}
+
 /// How long one worker plays before it tells how it went.
 const BATCH: Duration = Duration::from_millis(1000);
 /// A mechanism is given up after so many findings that differ.
@@ -95,8 +143,7 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
     let settings = Settings { workers, ..Settings::default() };
     let pool = Pool::start(&settings)
         .map_err(|error| Trouble::with("no worker could be started", error))?;
-    let driver = cases.iter().position(|case| case.path() == DRIVER.path());
-    let driver = driver.ok_or_else(|| Trouble("this program cannot fuzz".to_owned()))?;
+    let driver = driver(cases)?;
     let mut status = 0;
     for mechanism in mechanisms {
         let sum = fuzz(&pool, driver, mechanism, options, workers)?;
@@ -141,12 +188,14 @@ fn fuzz(
     let batches = AtomicU64::new(0);
     let left = AtomicU64::new(options.programs.unwrap_or(u64::MAX));
     let stopped = AtomicBool::new(false);
+    // Rules that are not kept: what lies behind one finding is another.
+    let known: Mutex<Vec<String>> = Mutex::default();
     let (tell, told) = mpsc::channel();
     let mut sum = Sum::default();
     std::thread::scope(|scope| {
         for worker in 0..workers {
             let tell = tell.clone();
-            let (batches, left, stopped) = (&batches, &left, &stopped);
+            let (batches, left, stopped, known) = (&batches, &left, &stopped, &known);
             scope.spawn(move || {
                 while !stopped.load(SeqCst) {
                     let time = limit.map_or(BATCH, |limit| {
@@ -178,10 +227,16 @@ fn fuzz(
                         race: options.race,
                         place: (!options.polling && !options.race).then_some(worker),
                         canary: options.canary,
+                        aside: known.lock().map(|known| known.clone()).unwrap_or_default(),
                     };
-                    let order = serde_json::to_string(&order).expect("an order is plain data");
-                    let with = Accompanied { companion: None, order: Some(order) };
-                    if tell.send(tally(&pool.run_with(driver, &DRIVER, &with))).is_err() {
+                    let tally = tally(&pool.run_with(driver, &DRIVER, &told_to(&order, None)));
+                    if let (Ok(Tally { found: Some(found), .. }), Ok(mut known)) =
+                        (&tally, known.lock())
+                        && !known.contains(&found.rule)
+                    {
+                        known.push(found.rule.clone());
+                    }
+                    if tell.send(tally).is_err() {
                         break;
                     }
                 }
@@ -216,8 +271,19 @@ fn fuzz(
     Ok(sum)
 }
 
+/// What goes with a driver that is to play programs as ordered, beside this
+/// companion.
+pub fn told_to(order: &Order, companion: Option<String>) -> Accompanied {
+    let task = serde_json::to_string(&Task::Fuzz(order.clone())).expect("an order is plain data");
+    Accompanied { companion, order: Some(task) }
+}
+
 /// What a worker told of a batch; else why it told nothing.
 pub fn tally(report: &Report) -> std::result::Result<Tally, String> {
+    answer(report)
+}
+
+fn answer<T: serde::de::DeserializeOwned>(report: &Report) -> std::result::Result<T, String> {
     if report.outcome != Outcome::Held {
         let details = report.details.iter().flat_map(ipcspec_harness::Details::lines);
         let text = details.map(|(word, line)| format!("{word} {line}")).collect::<Vec<_>>();
@@ -225,7 +291,7 @@ pub fn tally(report: &Report) -> std::result::Result<Tally, String> {
     }
     let line = report.output.lines().rfind(|line| line.starts_with('{'));
     let line = line.ok_or_else(|| "the worker told nothing".to_owned())?;
-    serde_json::from_str(line).map_err(|error| format!("the worker's tally: {error}"))
+    serde_json::from_str(line).map_err(|error| format!("what the worker told: {error}"))
 }
 
 impl Sum {
@@ -240,7 +306,7 @@ impl Sum {
             *self.reached.entry((operation, outcome)).or_insert(0) += count;
         }
         if let Some(found) = tally.found {
-            let same = |old: &Found| (&old.rule, &old.steps) == (&found.rule, &found.steps);
+            let same = |old: &Found| old.rule == found.rule;
             if !self.found.iter().any(same) {
                 self.found.push(found);
             }
@@ -291,8 +357,8 @@ fn told(mechanism: &Mechanism, sum: &Sum, options: &Options) -> String {
 fn save(directory: &Path, mechanism: &Mechanism, found: &[Found]) -> Result {
     for (number, found) in found.iter().enumerate() {
         let file = directory.join(format!("{}-{number}.json", mechanism.name));
-        let text = serde_json::to_string_pretty(&found.saved).expect("a finding is plain data");
-        std::fs::write(&file, text + "\n").map_err(|error| Trouble::with(file.display(), error))?;
+        std::fs::write(&file, &found.saved)
+            .map_err(|error| Trouble::with(file.display(), error))?;
         print(&format!("saved {}\n", file.display()))?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ipcspec_faults::{ACTED_MARK, Fault};
-use ipcspec_harness::{Accompanied, Pool, Settings};
+use ipcspec_harness::{Pool, Settings};
 use ipcspec_models::{DRIVER, MECHANISMS, Order};
 use serde::{Deserialize, Serialize};
 
@@ -146,9 +146,9 @@ fn look_for(pool: &Pool, driver: usize, fault: &Fault, mechanism: &str, seconds:
             // A tracer stops actors: to be off the processor is not to sleep.
             place: None,
             canary: None,
+            aside: vec![],
         };
-        let order = serde_json::to_string(&order).expect("an order is plain data");
-        let with = Accompanied { companion: Some(fault.path()), order: Some(order) };
+        let with = fuzz::told_to(&order, Some(fault.path()));
         let report = pool.run_with(driver, &DRIVER, &with);
         acted |= report.marks.contains(&ACTED_MARK);
         match fuzz::tally(&report) {

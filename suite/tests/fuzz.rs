@@ -6,10 +6,10 @@
 use std::sync::{Arc, OnceLock};
 
 use ipcspec_harness::{
-    Accompanied, Case, Failure, Outcome, Page, Pool, Report, Settings, Source, Verdict,
-    serve_if_asked, told_to_case,
+    Case, Failure, Outcome, Page, Pool, Report, Settings, Source, Verdict, serve_if_asked,
+    told_to_case,
 };
-use ipcspec_models::{DRIVER, MECHANISMS, Mechanism, Order, Tally};
+use ipcspec_models::{DRIVER, MECHANISMS, Mechanism, Order, Tally, Task};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -42,7 +42,8 @@ const PROPERTY: Case = Case {
 /// Has proptest look for a program that the model objects to, and shrink it.
 fn property() -> Verdict {
     let order = told_to_case().ok_or("the property was told nothing")?;
-    let order: Order = serde_json::from_str(&order).map_err(|error| error.to_string())?;
+    let task: Task = serde_json::from_str(&order).map_err(|error| error.to_string())?;
+    let Task::Fuzz(order) = task else { return Err("a property replays nothing".into()) };
     let mechanism = Mechanism::named(&order.mechanism).ok_or("no such mechanism")?;
     let config = Config { cases: PROGRAMS, failure_persistence: None, ..Config::default() };
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[order.seed as u8; 32]);
@@ -89,6 +90,7 @@ fn main() -> std::process::ExitCode {
             race,
             place: (!race).then_some(0),
             canary: None,
+            aside: vec![],
         };
         for race in [false, true] {
             let (desk, order) = (Arc::clone(&desk), order(race));
@@ -125,8 +127,7 @@ impl Desk {
         let pool = self
             .pool
             .get_or_init(|| Pool::start(&self.settings).map_err(|error| error.to_string()));
-        let order = serde_json::to_string(order).map_err(|error| error.to_string())?;
-        let with = Accompanied { companion: None, order: Some(order) };
+        let with = ipcspec_suite::fuzz::told_to(order, None);
         let case = if index == 0 { &DRIVER } else { &PROPERTY };
         Ok(pool.as_ref().map_err(Failed::from)?.run_with(index, case, &with))
     }

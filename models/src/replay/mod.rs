@@ -3,6 +3,7 @@
 
 use ipcspec_harness::{Verdict, show};
 use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{ACTORS, Cast, DIRECTOR};
 use crate::reach::Reach;
@@ -10,7 +11,7 @@ use crate::saved::{Found, Mode, Saved, kernel};
 use crate::signal::Sig;
 use crate::stage::Stage;
 use crate::world::{End, Handled, Place, Sight, Sights};
-use crate::{Act, Actor, Canary, Judge, Model, Objection, Program, play};
+use crate::{Act, Actor, Canary, Explained, Judge, Model, Objection, Program, play, play_race};
 
 mod c;
 mod rust;
@@ -32,7 +33,7 @@ pub struct Trace<M: Model> {
 }
 
 /// What a program is turned into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Form {
     /// A table of steps by actors.
     Table,
@@ -43,7 +44,7 @@ pub enum Form {
 }
 
 /// A program that was played again.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Replayed {
     /// What it was turned into.
     pub text: String,
@@ -62,16 +63,37 @@ pub fn from_text<M: Model>(
     canary: Option<usize>,
 ) -> Result<Replayed, String> {
     let saved = Saved::<M>::read(text, name)?;
-    if saved.mode == Mode::Race {
-        return Err(format!("{name}: a race has no order in which it could be replayed"));
-    }
     let canary = match canary {
         Some(number) => Some(M::CANARIES.get(number).ok_or_else(|| format!("no canary {number}"))?),
         None => None,
     };
     let told = |error| format!("{name}: {error}");
+    if saved.mode == Mode::Race {
+        if form != Form::Table {
+            return Err(format!("{name}: a race has no order in which it could be written down"));
+        }
+        return race_again(&saved, canary).map_err(told);
+    }
     let mut stage = Stage::new(place).map_err(told)?;
     replay(&mut stage, &saved, form, canary).map_err(told)
+}
+
+/// How often a saved race is run again.
+const RACES: u32 = 500;
+
+/// Runs a saved race again and again, until the model allows it no more.
+fn race_again<M: Model>(saved: &Saved<M>, canary: Option<&'static Canary<M>>) -> Verdict<Replayed> {
+    let mut stage = Stage::new(None)?;
+    let judge = Judge { canary };
+    for number in 1..=RACES {
+        let raced = play_race(&mut stage, &judge, &saved.program, &mut Reach::default())?;
+        if let Explained::No(unexplained) = raced.explained {
+            let text = format!("Race {number}:\n{}", unexplained.tell(&raced.history));
+            return Ok(Replayed { text, differs: true });
+        }
+    }
+    let text = format!("{:?}The model allows each of {RACES} races.\n", saved.program);
+    Ok(Replayed { text, differs: false })
 }
 
 /// Plays a saved program, and turns it into this form.
