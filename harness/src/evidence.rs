@@ -276,6 +276,11 @@ impl Observer {
         self.task.state() == Some('S')
     }
 
+    /// Whether it has ended.
+    pub fn is_gone(&self) -> bool {
+        self.task.doing() == Doing::Gone
+    }
+
     /// What it does now, in words.
     pub fn doing(&self) -> String {
         self.task.doing().to_string()

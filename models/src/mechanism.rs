@@ -137,7 +137,7 @@ pub struct Found {
 }
 
 /// How long a finding is made smaller.
-const MINIMISING: Duration = Duration::from_secs(8);
+const MINIMISING: Duration = Duration::from_secs(20);
 
 impl Mechanism {
     /// The mechanism of this model.

@@ -248,8 +248,9 @@ impl<M: Model> Search<'_, M> {
         state: &State<M>,
         mut refused: Option<&mut Vec<Refusal>>,
     ) -> impl Iterator<Item = (State<M>, Moment)> + use<M> {
-        let mut moves = smallvec::SmallVec::<[_; ACTORS]>::new();
+        let mut moves = smallvec::SmallVec::<[_; 2 * ACTORS]>::new();
         for actor in 0..self.history.calls.len() {
+            moves.extend(self.fall_asleep(state, actor));
             match self.go_on(state, actor) {
                 Ok(Some(next)) => moves.push(next),
                 Ok(None) => {}
@@ -261,6 +262,25 @@ impl<M: Model> Search<'_, M> {
             }
         }
         moves.into_iter()
+    }
+
+    /// What comes of it when this actor enters its next call and sleeps, where
+    /// that is left to the kernel: what it answered in the end does not tell
+    /// whether it slept before.
+    fn fall_asleep(&self, state: &State<M>, actor: Actor) -> Option<(State<M>, Moment)> {
+        let call = usize::from(state.entered[actor]);
+        let next_call = self.history.calls[actor].get(call)?;
+        let enters = matches!(state.world.life(actor), Life::Idle)
+            && next_call.back.is_some()
+            && self.history.may_enter(state, actor, call);
+        if !enters {
+            return None;
+        }
+        let mut next = state.clone();
+        next.entered[actor] += 1;
+        next.world.attempt(self.judge, actor, next_call.act, None);
+        let asleep = matches!(next.world.life(actor), Life::Busy { .. });
+        asleep.then_some((next, Moment { actor, call, what: Happens::Sleeps }))
     }
 
     /// What comes of it when this actor goes on, if it can.

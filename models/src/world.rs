@@ -109,6 +109,8 @@ pub enum End {
     Exited(i32),
     /// Killed by this signal.
     Killed(i32),
+    /// It has ended, and nobody was told how.
+    Unknown,
 }
 
 /// Where an actor is when nobody moves any more.
@@ -499,13 +501,13 @@ impl<M: Model> World<M> {
                     }
                     self.lives[actor] = Life::Idle;
                 }
-                _ if sight.place != place || sight.answer.is_some() => {
+                _ if !place.fits(sight.place) || sight.answer.is_some() => {
                     let rule = if stopped { STOPPED_BY_SIGNAL } else { rule };
                     return differs(place.to_string(), rule);
                 }
                 _ => {}
             }
-            if sight.place != place {
+            if !place.fits(sight.place) {
                 return differs(place.to_string(), rule);
             }
             let alike = self.handled[actor].len() == sight.handled.len()
@@ -643,6 +645,13 @@ fn show_handled(handled: &[Info]) -> String {
     }
 }
 
+impl Place {
+    /// Whether it is what was seen, as far as that tells.
+    fn fits(self, seen: Self) -> bool {
+        self == seen || matches!((self, seen), (Self::Ended(_), Self::Ended(End::Unknown)))
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -651,6 +660,7 @@ impl fmt::Display for Place {
             Self::Asleep => f.write_str("asleep"),
             Self::Stopped => f.write_str("stopped"),
             Self::Ended(End::Exited(status)) => write!(f, "exited with {status}"),
+            Self::Ended(End::Unknown) => f.write_str("ended"),
             Self::Ended(End::Killed(signal)) => {
                 write!(f, "killed by {}", ipcspec_harness::show::signal(*signal))
             }

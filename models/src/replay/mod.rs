@@ -220,6 +220,7 @@ fn told_place(place: Place) -> String {
         Place::Stopped => "stopped".to_owned(),
         Place::Ended(End::Exited(status)) => format!("exited with {status}"),
         Place::Ended(End::Killed(signal)) => format!("killed by {signal}"),
+        Place::Ended(End::Unknown) => "ended".to_owned(),
     }
 }
 

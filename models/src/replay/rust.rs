@@ -183,6 +183,7 @@ fn director<M: Model>(trace: &Trace<M>) -> String {
                             let signal = ipcspec_harness::show::signal(number);
                             format!("End::Killed(libc::{signal})")
                         }
+                        End::Unknown => "/* how it ended was not told */".to_owned(),
                     };
                     let _ = writeln!(text, "    check!(actor_{actor}.wait()? == {end});");
                 }
