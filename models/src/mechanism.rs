@@ -65,6 +65,9 @@ pub struct Order {
     /// In turns: on this one of the processors, and where the kernel lets it,
     /// by priority. Else the director looks until nobody moves.
     pub place: Option<usize>,
+    /// Under a tracer: signals that do nothing are not sent, because they
+    /// wake who is traced.
+    pub traced: bool,
     /// Judged by this one of the wrong models.
     pub canary: Option<usize>,
     /// Rules that are known not to be kept: a step that shows it once more is
@@ -186,6 +189,7 @@ fn judge<M: Model>(order: &Order) -> Verdict<Judge<M>> {
 fn run<M: Model>(order: &Order) -> Verdict<Tally> {
     let judge = judge::<M>(order)?;
     let mut stage = Stage::<M>::new(order.place.filter(|_| !order.race))?;
+    stage.traced = order.traced;
     let mut random = fastrand::Rng::with_seed(order.seed);
     let mut reach = Reach::default();
     let mut undecided = 0;

@@ -132,6 +132,9 @@ pub struct Stage<M: Model> {
     /// Whether this step did: then somebody may be on the way out.
     thorough: bool,
     evidence: Evidence,
+    /// A tracer looks at the actors: then a signal wakes a sleeper that it is
+    /// ignored by, too.
+    pub traced: bool,
     plays: PhantomData<M>,
 }
 
@@ -243,6 +246,7 @@ impl<M: Model> Stage<M> {
             company: false,
             thorough: false,
             evidence: Evidence::Syscall,
+            traced: false,
             plays: PhantomData,
         };
         if let Some(place) = place

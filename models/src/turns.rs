@@ -59,6 +59,13 @@ impl<M: Model> Turns<'_, M> {
     fn all(&mut self, steps: &[Step<M>]) -> Verdict<Option<Objection>> {
         let mut next = 0;
         while next < steps.len() {
+            if self.stage.traced
+                && let Act::Signal(op) = &steps[next].act
+                && self.worlds[0].signals.is_idle(op)
+            {
+                next += 1;
+                continue;
+            }
             let wish = steps[next].actor;
             let Some(actor) = self.whose_turn(wish) else {
                 // Nobody is left who could do anything, or it is to be so.

@@ -226,6 +226,7 @@ fn fuzz(
                         steps: options.steps.into(),
                         race: options.race,
                         place: (!options.polling && !options.race).then_some(worker),
+                        traced: false,
                         canary: options.canary,
                         aside: known.lock().map(|known| known.clone()).unwrap_or_default(),
                     };

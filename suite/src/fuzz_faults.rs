@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use ipcspec_faults::{ACTED_MARK, Fault};
+use ipcspec_faults::{ACTED_MARK, Fault, none};
 use ipcspec_harness::{Pool, Settings};
 use ipcspec_models::{DRIVER, MECHANISMS, Order};
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, Trouble, fuzz, print};
 
+/// Seconds for each mechanism without a fault, before anything is believed.
+const BASELINE: u64 = 4;
 /// Programs are played so long before it is asked whether the fault did
 /// anything at all.
 const SLICE: Duration = Duration::from_secs(2);
@@ -73,6 +75,12 @@ pub(crate) fn run(
     let pool = Pool::start(&settings)
         .map_err(|error| Trouble::with("no worker could be started", error))?;
     let driver = crate::served().len() - 1;
+    for mechanism in MECHANISMS {
+        match look_for(&pool, driver, &none::everything, mechanism.name, BASELINE) {
+            Came::Missed | Came::OutOfReach => {}
+            came => return Err(Trouble(format!("{}, without a fault: {came:?}", mechanism.name))),
+        }
+    }
     let next = AtomicUsize::new(0);
     let (tell, told) = mpsc::channel();
     let mut rows: Vec<(usize, Row)> = vec![];
@@ -145,6 +153,7 @@ fn look_for(pool: &Pool, driver: usize, fault: &Fault, mechanism: &str, seconds:
             race: false,
             // A tracer stops actors: to be off the processor is not to sleep.
             place: None,
+            traced: true,
             canary: None,
             aside: vec![],
         };
@@ -155,6 +164,10 @@ fn look_for(pool: &Pool, driver: usize, fault: &Fault, mechanism: &str, seconds:
             Ok(tally) => {
                 played += tally.millis.max(1);
                 if let Some(found) = tally.found {
+                    if !acted {
+                        let found = found.steps.join("; ");
+                        return Came::Broken(format!("found without the fault: {found}"));
+                    }
                     let told = format!("wanted {}, got {}", found.wanted, found.got);
                     let millis = played - tally.millis + found.millis;
                     return Came::Found { millis, steps: found.steps, told };

@@ -650,7 +650,7 @@ impl Set {
             return NO_OPERATIONS.fails(Errno::EINVAL);
         }
         if self.removed {
-            return NO_SET.fails(Errno::EINVAL);
+            return no_set();
         }
         self.asked[actor] |= list.iter().any(|one| one.undo);
         if list.iter().any(|one| usize::from(one.number) >= self.count) {
@@ -702,11 +702,12 @@ impl Set {
         let there = !self.removed && number < self.count;
         let missing = if self.removed { NO_SET } else { NO_SEMAPHORE };
         match (there, valid) {
+            (false, true) if self.removed => return no_set(),
             (false, true) => return missing.fails(Errno::EINVAL),
             (true, false) => return NO_VALUE.fails(Errno::ERANGE),
             (false, false) => {
-                let errors = [Errno::EINVAL, Errno::ERANGE].map(Answer::error);
-                return missing.returns_one_of(errors.to_vec());
+                let errors = [Errno::EINVAL, Errno::EIDRM, Errno::ERANGE];
+                return missing.returns_one_of(errors.map(Answer::error).to_vec());
             }
             (true, true) => {}
         }
@@ -764,6 +765,12 @@ impl Set {
         }
         rule.returns(Answer::number(what(number)))
     }
+}
+
+/// What a call gets that comes to a set which was removed, or is under way
+/// when it is: semctl(2) documents either error.
+fn no_set() -> Step {
+    NO_SET.returns_one_of([Errno::EINVAL, Errno::EIDRM].map(Answer::error).to_vec())
 }
 
 impl Model for Set {
@@ -858,7 +865,7 @@ static long tell_of_set(void) {
             Op::Operate(ref list, limit) => self.operate(actor, list, limit),
             Op::SetVal(number, value) => self.set(actor, number.into(), &[value]),
             Op::SetAll(values) => self.set(actor, 0, &values[..self.count]),
-            _ if self.removed => NO_SET.fails(Errno::EINVAL),
+            _ if self.removed => no_set(),
             Op::GetVal(number) => self.tell(number, TELLS_VALUES, |at| self.values[at].into()),
             Op::GetAll => {
                 let values = self.values.map(i64::from);

@@ -428,6 +428,13 @@ impl Signals {
         !self.processes[actor].pending.is_empty()
     }
 
+    /// Whether this would send a signal that does nothing at all.
+    pub fn is_idle(&self, op: &Op) -> bool {
+        let (Op::Kill { to, signal } | Op::Queue { to, signal, .. }) = op else { return false };
+        let process = &self.processes[usize::from(*to)];
+        process.alive && !process.stopped && process.would(*signal) == Delivery::Nothing
+    }
+
     /// Whether it is stopped.
     pub fn is_stopped(&self, actor: Actor) -> bool {
         self.processes[actor].stopped
