@@ -82,13 +82,14 @@ impl<'a> Arbitrary<'a> for Bytes {
     }
 }
 
-// Derived, these would ask the model, which is never there, for the same.
+// Derived, these would ask of the model what its operations have.
 impl<M: Model> Clone for Program<M> {
     fn clone(&self) -> Self {
         Self { shape: self.shape, actors: self.actors, steps: self.steps.clone() }
     }
 }
 
+#[allow(clippy::expl_impl_clone_on_copy)]
 impl<M: Model> Clone for Step<M> {
     fn clone(&self) -> Self {
         *self

@@ -555,7 +555,7 @@ impl<M: Model> Stage<M> {
                     self.places[actor] = Place::Idle;
                     match player.observer.look(FUTEX.numbers) {
                         Look::Asleep(evidence) => weakest = weakest.max(evidence),
-                        _ => restless = Some(actor),
+                        Look::Elsewhere => restless = Some(actor),
                     }
                     continue;
                 }

@@ -121,7 +121,7 @@ impl<M: Model> Turns<'_, M> {
     fn nudge(&mut self, act: &Act<M::Op>) -> Verdict<Option<Objection>> {
         let fresh = std::array::from_fn(|other| self.worlds[0].call_of(other).is_some());
         self.stage.direct(act)?;
-        Ok(self.look(DIRECTOR, act, &fresh))
+        Ok(self.look(DIRECTOR, act, fresh))
     }
 
     /// One step, after which everybody is looked at.
@@ -129,16 +129,16 @@ impl<M: Model> Turns<'_, M> {
         let fresh =
             std::array::from_fn(|other| other == actor || self.worlds[0].call_of(other).is_some());
         self.stage.run(actor, &[act])?;
-        Ok((1, self.look(actor, &act, &fresh)))
+        Ok((1, self.look(actor, &act, fresh)))
     }
 
     fn look(
         &mut self,
         actor: Actor,
         act: &Act<M::Op>,
-        fresh: &[bool; ACTORS],
+        fresh: [bool; ACTORS],
     ) -> Option<Objection> {
-        let sights = self.stage.sights(fresh);
+        let sights = self.stage.sights(&fresh);
         let class = self.worlds[0].class();
         for (other, sight) in sights.iter().enumerate() {
             let done = if other == actor { Some(act) } else { self.worlds[0].call_of(other) };
@@ -183,7 +183,7 @@ impl<M: Model> Turns<'_, M> {
             let judged = self.judge.rest(&mut self.worlds[0], &sights);
             return Ok((done, judged.err()));
         }
-        Ok((done + 1, self.look(actor, &acts[done], &nobody)))
+        Ok((done + 1, self.look(actor, &acts[done], nobody)))
     }
 
     fn note(&mut self, act: &Act<M::Op>, answer: &Answer, class: u32) {

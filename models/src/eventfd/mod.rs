@@ -105,11 +105,11 @@ impl crate::Shape for Shape {
     }
 
     fn c(&self) -> String {
-        format!("#define SHAPE {}, {}", self.count, flags_in_c(self))
+        format!("#define SHAPE {}, {}", self.count, flags_in_c(*self))
     }
 }
 
-fn flags_in_c(shape: &Shape) -> String {
+fn flags_in_c(shape: Shape) -> String {
     let semaphore = if shape.semaphore { "EFD_SEMAPHORE" } else { "0" };
     let nonblocking = if shape.nonblocking { "EFD_NONBLOCK" } else { "0" };
     format!("{semaphore} | {nonblocking}")
@@ -117,7 +117,7 @@ fn flags_in_c(shape: &Shape) -> String {
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "eventfd({}, {})", self.count, flags_in_c(self))
+        write!(f, "eventfd({}, {})", self.count, flags_in_c(*self))
     }
 }
 
