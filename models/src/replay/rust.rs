@@ -81,7 +81,7 @@ fn child<M: Model>(trace: &Trace<M>, actor: Actor) -> String {
 
 /// Signals are sent by the director, which knows every process.
 fn by_director<O>(act: &Act<O>) -> bool {
-    matches!(act, Act::Signal(signal::Op::Kill { .. } | signal::Op::Queue { .. }))
+    matches!(act, Act::Signal(op) if op.receiver().is_some())
 }
 
 /// The call of a step, with what it is to answer.
