@@ -32,7 +32,7 @@ pub fn rust<M: Model>(trace: &Trace<M>, found: Option<&Found>) -> String {
     }
     let _ = writeln!(text, "    /* setup: {} */", trace.program.shape);
     if trace.program.steps.iter().any(|step| matches!(step.act, Act::Signal(_))) {
-        text += "    /* setup: actors handle SIGUSR1, and SIGUSR2 with SA_RESTART */\n";
+        text += "    /* setup: actors handle SIGUSR1, SIGRTMIN, and SIGUSR2 with SA_RESTART */\n";
     }
     let count = trace.program.steps.len();
     let _ = writeln!(

@@ -19,7 +19,8 @@ pub enum Sig {
     Usr2,
     /// Is ignored by default.
     Urg,
-    /// The first of the real-time signals.
+    /// The first of the real-time signals; at the start handled, without
+    /// SA_RESTART.
     Rt0,
     /// The one after it.
     Rt1,
@@ -72,7 +73,7 @@ impl Sig {
     /// would be over soon if every signal ended somebody.
     pub fn action_at_start(self) -> Action {
         match self {
-            Self::Usr1 => Action::Handle { restart: false },
+            Self::Usr1 | Self::Rt0 => Action::Handle { restart: false },
             Self::Usr2 => Action::Handle { restart: true },
             _ => Action::Default,
         }
@@ -127,7 +128,7 @@ impl Set {
     }
 
     fn decode(seed: &mut Seed) -> Self {
-        const SETS: [Set; 12] = [
+        const SETS: [Set; 14] = [
             Set::of(&[Sig::Usr1]),
             Set::of(&[Sig::Usr2]),
             Set::of(&[Sig::Rt0]),
@@ -138,6 +139,8 @@ impl Set {
             Set::of(&[Sig::Urg, Sig::Usr2]),
             Set::of(&[Sig::Pipe, Sig::Rt1]),
             Set::of(&[Sig::Usr1, Sig::Stop, Sig::Kill]),
+            Set::of(&[Sig::Usr1, Sig::Usr2, Sig::Rt0, Sig::Rt1]),
+            Set::of(&[Sig::Usr1, Sig::Rt0, Sig::Rt1, Sig::Cont]),
             Set::NONE,
             Set::ALL,
         ];
@@ -333,13 +336,14 @@ impl Op {
                     Sig::Rt0,
                     Sig::Usr1,
                     Sig::Usr2,
+                    Sig::Stop,
                     Sig::Kill,
                 ]),
             },
             Kind::Check => Self::Check { to, number: seed.one_of(&[0, 0, 65, -1]) },
             Kind::Queue => Self::Queue {
                 to,
-                signal: seed.one_of(&[Sig::Rt0, Sig::Rt1, Sig::Rt0, Sig::Usr1]),
+                signal: seed.one_of(&[Sig::Rt0, Sig::Rt0, Sig::Usr1, Sig::Rt1, Sig::Rt0]),
                 value: seed.below(4) as u8,
             },
             Kind::Thread => Self::Thread {
