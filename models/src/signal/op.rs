@@ -7,7 +7,6 @@ use ipcspec_harness::{Syscalls, show};
 use serde::{Deserialize, Serialize};
 
 use super::sys;
-use crate::model::ACTORS;
 use crate::{Answer, Cast, Seed};
 
 /// The signals of programs.
@@ -128,7 +127,7 @@ impl Set {
     }
 
     fn decode(seed: &mut Seed) -> Self {
-        const SETS: [Set; 14] = [
+        const SETS: [Set; 16] = [
             Set::of(&[Sig::Usr1]),
             Set::of(&[Sig::Usr2]),
             Set::of(&[Sig::Rt0]),
@@ -136,9 +135,11 @@ impl Set {
             Set::of(&[Sig::Rt0, Sig::Rt1]),
             Set::of(&[Sig::Usr1, Sig::Rt0]),
             Set::of(&[Sig::Cont]),
+            Set::of(&[Sig::Usr1, Sig::Cont]),
             Set::of(&[Sig::Urg, Sig::Usr2]),
             Set::of(&[Sig::Pipe, Sig::Rt1]),
             Set::of(&[Sig::Usr1, Sig::Stop, Sig::Kill]),
+            Set::of(&[Sig::Usr1, Sig::Usr2, Sig::Cont]),
             Set::of(&[Sig::Usr1, Sig::Usr2, Sig::Rt0, Sig::Rt1]),
             Set::of(&[Sig::Usr1, Sig::Rt0, Sig::Rt1, Sig::Cont]),
             Set::NONE,
@@ -295,9 +296,9 @@ const COMPANY: [Kind; 32] = {
 const ALONE: [Kind; 32] = {
     use Kind::*;
     [
-        Kill, Kill, Kill, Kill, Kill, Kill, Kill, Queue, Queue, Queue, Queue, Queue, Thread,
-        Thread, Thread, Act, Act, Act, Act, Mask, Mask, Mask, Mask, Unmask, Unmask, Pending,
-        Pending, Wait, Wait, Suspend, Suspend, Check,
+        Kill, Kill, Kill, Kill, Kill, Kill, Kill, Kill, Queue, Queue, Queue, Queue, Thread, Thread,
+        Thread, Act, Act, Act, Mask, Mask, Mask, Mask, Mask, Unmask, Unmask, Unmask, Pending,
+        Pending, Wait, Wait, Suspend, Check,
     ]
 };
 
@@ -319,7 +320,8 @@ impl Op {
     /// Any bytes are something to do with signals; `alone`, where programs do
     /// nothing else.
     pub fn of(seed: &mut Seed, alone: bool) -> Self {
-        let to = seed.below(ACTORS) as u8;
+        // Most programs have two actors.
+        let to = seed.one_of(&[0, 1, 0, 1, 0, 1, 2, 3]);
         match seed.one_of(if alone { &ALONE } else { &COMPANY }) {
             Kind::Kill => Self::Kill {
                 to,
@@ -370,7 +372,9 @@ impl Op {
                 action: seed.one_of(&[
                     Action::Handle { restart: false },
                     Action::Handle { restart: true },
+                    Action::Handle { restart: false },
                     Action::Ignore,
+                    Action::Handle { restart: true },
                     Action::Default,
                 ]),
             },
