@@ -294,7 +294,7 @@ const COMPANY: [Kind; 32] = {
 
 /// What programs of nothing but signals do.
 const ALONE: [Kind; 32] = {
-    use Kind::*;
+    use Kind::{Act, Check, Kill, Mask, Pending, Queue, Suspend, Thread, Unmask, Wait};
     [
         Kill, Kill, Kill, Kill, Kill, Kill, Kill, Kill, Queue, Queue, Queue, Queue, Thread, Thread,
         Thread, Act, Act, Act, Mask, Mask, Mask, Mask, Mask, Unmask, Unmask, Unmask, Pending,
@@ -527,7 +527,7 @@ impl crate::Op for Op {
 
 impl Op {
     /// How long it waits for a signal; none for ever.
-    fn patience(&self) -> Option<Duration> {
+    fn patience(self) -> Option<Duration> {
         match self {
             Self::Wait { patience: Patience::None, .. } => Some(Duration::ZERO),
             Self::Wait { patience: Patience::Little, .. } => Some(Duration::from_millis(2)),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use libc::{c_int, c_void, siginfo_t, sigset_t, timespec};
 use nix::Result;
 use nix::errno::Errno;
+use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
 use super::{Action, How, Info, Set, Sig};
@@ -118,8 +119,9 @@ pub fn pending() -> Result<Set> {
 /// no time is for ever.
 pub fn wait(set: Set, time: Option<Duration>) -> Result<Info> {
     let set = into_c(set);
-    let time = time.map(|time| timespec { tv_sec: 0, tv_nsec: time.subsec_nanos() as _ });
-    let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let time = time.map(TimeSpec::from);
+    let time: *const timespec =
+        time.as_ref().map_or(std::ptr::null(), |time| std::ptr::from_ref(time.as_ref()));
     // SAFETY: the kernel reads the 8 bytes with which the set begins, and the
     // time, and writes one siginfo_t.
     unsafe {
