@@ -7,12 +7,17 @@ use ipcspec_harness::Page;
 /// silent: the comment that heads its source file.
 pub const IPC_SEM_C: Page = Page("Linux, ipc/sem.c");
 
+/// The kernel's own contract for signals: comments in its source file.
+pub const KERNEL_SIGNAL_C: Page = Page("Linux, kernel/signal.c");
+
 /// What the pages leave to the standard that they follow.
 pub const POSIX_PIPE: Page = Page("POSIX.1-2024, pipe");
 /// As above.
 pub const POSIX_WRITE: Page = Page("POSIX.1-2024, write");
 /// As above.
 pub const POSIX_SEMCTL: Page = Page("POSIX.1-2024, semctl");
+/// As above.
+pub const POSIX_SIGNALS: Page = Page("POSIX.1-2024, System Interfaces, 2.4");
 
 pub const ACCEPT_2: Page = Page("accept.2");
 pub const BIND_2: Page = Page("bind.2");

@@ -25,7 +25,7 @@ use crate::model::ACTORS;
 use crate::program::Step;
 use crate::reach::{Outcome, Reach};
 use crate::stage::Stage;
-use crate::world::{Life, show_answers};
+use crate::world::{Life, Seen, show_answers};
 use crate::{Act, Actor, Answer, Judge, Model, Objection, Op, Place, Program, World};
 
 /// Most calls of one actor in a race.
@@ -317,7 +317,7 @@ impl<M: Model> Search<'_, M> {
             }
             Life::Back { .. } => {
                 let mut next = state.clone();
-                next.world.deliver_to(self.judge, actor);
+                next.world.deliver_to(self.judge, actor, Seen::default());
                 self.follow(next, actor, entered - 1).map(Some)
             }
             _ => Ok(None),

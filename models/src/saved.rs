@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::find::CONFIRMATIONS;
 use crate::model::{ACTORS, DIRECTOR};
 use crate::program::Step;
-use crate::{Act, Actor, Finding, Model, Program, signal};
+use crate::{Act, Actor, Finding, Model, Program};
 
 /// The version of the format.
 pub const SCHEMA: u32 = 1;
@@ -132,7 +132,8 @@ fn actor<'de, D: Deserializer<'de>>(from: D) -> Result<Actor, D::Error> {
 
 fn act<'de, D: Deserializer<'de>, O: crate::Op>(from: D) -> Result<Act<O>, D::Error> {
     let act = Act::deserialize(from)?;
-    if let Act::Signal(signal::Op::Kill { to, .. } | signal::Op::Queue { to, .. }) = act
+    if let Act::Signal(op) = act
+        && let Some(to) = op.receiver()
         && usize::from(to) >= ACTORS
     {
         let most = ACTORS - 1;

@@ -163,8 +163,25 @@ struct Notes {
     pids: [*const AtomicI32; ACTORS],
 }
 
+impl Notes {
+    /// The actor that has this process id by now, or [`Cast::NOBODY`].
+    fn actor(&self, pid: i32) -> i64 {
+        // SAFETY: on the board, which lives as long as this process.
+        let pids = self.pids.map(|pid| unsafe { (*pid).load(SeqCst) });
+        Cast { pids, me: 0 }.actor(pid)
+    }
+}
+
+/// The actor that has this process id by now, though it may have been forked
+/// since the caller was told who plays.
+pub(crate) fn actor_by_now(pid: i32) -> i64 {
+    let notes = NOTES.load(SeqCst);
+    // SAFETY: set by this process to what lives as long as it.
+    if notes.is_null() { Cast::NOBODY } else { unsafe { (*notes).actor(pid) } }
+}
+
 /// Notes a signal that a handler was told of. Async-signal-safe.
-pub(crate) fn note_handled(signal: i32, code: i32, pid: i32, value: i64) {
+pub(crate) fn note_handled(info: Info) {
     let notes = NOTES.load(SeqCst);
     if notes.is_null() {
         return;
@@ -173,10 +190,8 @@ pub(crate) fn note_handled(signal: i32, code: i32, pid: i32, value: i64) {
     unsafe {
         let notes = &*notes;
         let place = (*notes.count).fetch_add(1, SeqCst) as usize;
-        let pids = notes.pids.map(|pid| (*pid).load(SeqCst));
-        let from = Cast { pids, me: 0 }.actor(pid);
         if place < HANDLED {
-            notes.list.add(place).write(Info { signal, code, from, value });
+            notes.list.add(place).write(info);
         }
     }
 }

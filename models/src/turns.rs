@@ -132,12 +132,7 @@ impl<M: Model> Turns<'_, M> {
         Ok((1, self.look(actor, &act, fresh)))
     }
 
-    fn look(
-        &mut self,
-        actor: Actor,
-        act: &Act<M::Op>,
-        fresh: [bool; ACTORS],
-    ) -> Option<Objection> {
+    fn look(&mut self, actor: Actor, act: &Act<M::Op>, fresh: [bool; ACTORS]) -> Option<Objection> {
         let sights = self.stage.sights(&fresh);
         let class = self.worlds[0].class();
         for (other, sight) in sights.iter().enumerate() {

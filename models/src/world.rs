@@ -48,7 +48,8 @@ impl<O: Op> Act<O> {
         match seed.below(24) {
             23 => Self::Exit,
             21..23 => Self::Fork,
-            _ => Self::Signal(<signal::Op as Op>::decode(seed)),
+            // Programs of nothing but company have some that others can spare.
+            _ => Self::Signal(signal::Op::of(seed, company == 16)),
         }
     }
 
@@ -139,6 +140,18 @@ pub struct Sight {
     pub handled: Handled,
 }
 
+/// What was seen of an actor, as far as a model may follow it: where the
+/// documentation leaves a choice.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen<'s> {
+    /// What its call answered.
+    pub answer: Option<&'s Answer>,
+    /// The signals that its handlers were told of.
+    pub handled: &'s [Info],
+    /// The signal that killed it.
+    pub killed_by: Option<i32>,
+}
+
 /// Signals that handlers were told of, in order.
 pub type Handled = SmallVec<[Info; 2]>;
 
@@ -146,6 +159,15 @@ pub type Handled = SmallVec<[Info; 2]>;
 pub type Sights = [Sight; ACTORS];
 
 impl Sight {
+    /// What models may follow.
+    pub fn seen(&self) -> Seen<'_> {
+        let killed_by = match self.place {
+            Place::Ended(End::Killed(signal)) => Some(signal),
+            _ => None,
+        };
+        Seen { answer: self.answer.as_ref(), handled: &self.handled, killed_by }
+    }
+
     /// Nobody there.
     pub fn absent() -> Self {
         Self { place: Place::Absent, answer: None, handled: SmallVec::new() }
@@ -322,7 +344,8 @@ impl<M: Model> World<M> {
             self.signals.is_stopped(*actor) || matches!(self.lives[*actor], Life::Busy { .. })
         };
         let to = (0..ACTORS).map(|more| (wish + more) % ACTORS).find(waits)?;
-        let signal = if self.signals.is_stopped(to) { Sig::Cont } else { Sig::Usr1 };
+        let signal =
+            if self.signals.is_stopped(to) { Sig::Cont } else { self.signals.that_wakes(to) };
         Some(Act::Signal(signal::Op::Kill { to: to as u8, signal }))
     }
 
@@ -426,29 +449,46 @@ impl<M: Model> World<M> {
 
     /// Delivers every signal that can be, and lets those who left a call for
     /// it begin anew.
-    fn deliver<'s>(&mut self, judge: &Judge<M>, seen: impl Fn(Actor) -> Option<&'s Answer>) {
+    fn deliver<'s>(&mut self, judge: &Judge<M>, seen: impl Fn(Actor) -> Seen<'s>) {
         for actor in 0..ACTORS {
-            self.deliver_to(judge, actor);
+            let seen = seen(actor);
+            // Who waits for a signal takes it before it is delivered.
+            if let Life::Busy { act: act @ Act::Signal(_), out: false } = self.lives[actor]
+                && !self.signals.is_stopped(actor)
+            {
+                self.attempt(judge, actor, act, seen.answer);
+            }
+            self.deliver_to(judge, actor, seen);
             while let Life::Busy { act, out: true } = self.lives[actor]
                 && !self.signals.is_stopped(actor)
             {
-                self.attempt(judge, actor, act, seen(actor));
+                self.attempt(judge, actor, act, seen.answer);
                 // The call may have raised a signal.
-                self.deliver_to(judge, actor);
+                self.deliver_to(judge, actor, seen);
             }
         }
     }
 
     /// Delivers every signal that this actor can get; whether there was any.
-    pub(crate) fn deliver_to(&mut self, judge: &Judge<M>, actor: Actor) -> bool {
+    /// Where no order is prescribed it is that of the handlers that were seen.
+    pub(crate) fn deliver_to(&mut self, judge: &Judge<M>, actor: Actor, seen: Seen<'_>) -> bool {
         let mut any = false;
-        while let Some((info, delivery)) = self.signals.deliver(actor) {
+        let mut left_its_call = false;
+        while let Some((info, delivery)) = {
+            let handled = seen.handled.get(self.handled[actor].len()..).unwrap_or(&[]);
+            self.signals.deliver(actor, Seen { handled, ..seen })
+        } {
             any = true;
             match delivery {
                 Delivery::Nothing => {}
                 Delivery::Handler { restart } => {
                     self.handled[actor].push(info);
-                    self.cut(actor, Cut::Handler { restart });
+                    // It begins anew after the last handler, and the first
+                    // one decides whether it does.
+                    if !left_its_call {
+                        self.cut(actor, Cut::Handler { restart });
+                        left_its_call = true;
+                    }
                 }
                 Delivery::Stop => {
                     if matches!(self.lives[actor], Life::Busy { out: false, .. }) {
@@ -565,7 +605,7 @@ impl<M: Model> Judge<M> {
         seen: &Answer,
     ) -> Result<(), Objection> {
         world.attempt(self, actor, *act, Some(seen));
-        world.deliver(self, |_| Some(seen));
+        world.deliver(self, |_| Seen { answer: Some(seen), ..Seen::default() });
         let rule = world.rules[actor].0;
         let differs = |wanted| Err(Objection { actor, wanted, got: seen.to_string(), rule });
         match &world.lives[actor] {
@@ -595,7 +635,7 @@ impl<M: Model> Judge<M> {
         explained: &mut Worlds<M>,
         objection: &mut Option<Objection>,
     ) {
-        world.deliver(self, |actor| sights[actor].answer.as_ref());
+        world.deliver(self, |actor| sights[actor].seen());
         let mut moved = false;
         for actor in 0..ACTORS {
             let Life::Busy { act, out: false } = world.lives[actor] else { continue };

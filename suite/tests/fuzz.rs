@@ -108,8 +108,7 @@ fn main() -> std::process::ExitCode {
         }));
         for (number, says) in (mechanism.canaries)().into_iter().enumerate() {
             let (desk, order) = (Arc::clone(&desk), order(false));
-            let order =
-                Order { canary: Some(number), millis: SECONDS * 1000, steps: 60, ..order };
+            let order = Order { canary: Some(number), millis: SECONDS * 1000, steps: 60, ..order };
             let name = format!("{name}::canary::{}", says.trim_end_matches('.').replace(' ', "_"));
             trials.push(Trial::test(name, move || canary_is_noticed(&desk, &order)));
         }

@@ -95,6 +95,7 @@ static void first_actor(int actor) {
         for (int signal = 1; signal <= SIGRTMAX; signal++) act_on(signal, SIG_DFL, 0);
         act_on(SIGUSR1, handle, 0);
         act_on(SIGUSR2, handle, SA_RESTART);
+        act_on(SIGRTMIN, handle, 0);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         live(0);

@@ -18,6 +18,7 @@ const HEADERS: &str = "\
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,8 @@ pub fn c<M: Model>(trace: &Trace<M>, found: Option<&Found>) -> String {
     let errors: Vec<String> =
         ERRORS.iter().map(|errno| format!("    case {errno:?}: return \"{errno:?}\";")).collect();
     text += &STAGE.replace("ERRORS", &errors.join("\n"));
+    text += "\n";
+    text += crate::signal::C;
     text += "\nstatic long make_step(unsigned number) {\n    switch (number) {\n";
     for (index, step) in program.steps.iter().enumerate() {
         let _ = writeln!(text, "    case {}: return {};", index + 1, step.act.c());

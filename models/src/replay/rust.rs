@@ -32,7 +32,7 @@ pub fn rust<M: Model>(trace: &Trace<M>, found: Option<&Found>) -> String {
     }
     let _ = writeln!(text, "    /* setup: {} */", trace.program.shape);
     if trace.program.steps.iter().any(|step| matches!(step.act, Act::Signal(_))) {
-        text += "    /* setup: actors handle SIGUSR1, and SIGUSR2 with SA_RESTART */\n";
+        text += "    /* setup: actors handle SIGUSR1, SIGRTMIN, and SIGUSR2 with SA_RESTART */\n";
     }
     let count = trace.program.steps.len();
     let _ = writeln!(
@@ -81,7 +81,7 @@ fn child<M: Model>(trace: &Trace<M>, actor: Actor) -> String {
 
 /// Signals are sent by the director, which knows every process.
 fn by_director<O>(act: &Act<O>) -> bool {
-    matches!(act, Act::Signal(signal::Op::Kill { .. } | signal::Op::Queue { .. }))
+    matches!(act, Act::Signal(op) if op.receiver().is_some())
 }
 
 /// The call of a step, with what it is to answer.

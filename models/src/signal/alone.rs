@@ -69,7 +69,7 @@ impl Model for Alone {
     const NAME: &'static str = "signal";
     const ABOUT: &'static str = "signals, handlers, masks, stops and ends of processes";
     const COMPANY: usize = 16;
-    const OUTCOMES: &'static [(&'static str, &'static [&'static str])] = &[];
+    const OUTCOMES: &'static [(&'static str, &'static [&'static str])] = super::OUTCOMES;
     const C: &'static str = "static void set_up(void) {}\n";
     const CANARIES: &'static [Canary<Self>] = super::canaries::CANARIES;
     type Shape = Nothing;
