@@ -10,7 +10,7 @@ for file in fuzz/fuzz_targets/*.rs; do
     target=$(basename "$file" .rs)
     [ "$target" != must_fail ] || continue
     cp "target/$host/release/$target" "$OUT/"
-    printf '[libfuzzer]\nmax_len = 1024\nrss_limit_mb = 0\ntimeout = 60\n' > "$OUT/$target.options"
+    printf '[libfuzzer]\nmax_len = 1024\nlen_control = 0\nrss_limit_mb = 0\ntimeout = 60\n' > "$OUT/$target.options"
     # A race begins with the programs of its mechanism.
     seeds=fuzz/seeds/${target%_race}
     if [ -d "$seeds" ]; then
