@@ -1,15 +1,22 @@
 //! What every libFuzzer target does: plays the program that the bytes mean,
 //! tells libFuzzer what it reached, and panics when the model objects.
 //!
-//! The bytes are those of `ipcspec fuzz`: both decode them alike.
+//! The bytes are those of `ipcspec fuzz`: both decode them alike. What is found
+//! is printed as the JSON of `ipcspec replay`, and written into the directory
+//! that `IPCSPEC_FINDINGS` names, if it does.
 #![allow(unsafe_code)]
 
 use std::any::Any;
 use std::cell::{RefCell, UnsafeCell};
+use std::hash::{DefaultHasher, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
+use ipcspec_models::saved::{Mode, Saved};
 use ipcspec_models::stage::Stage;
-use ipcspec_models::{Bytes, Canary, Judge, Model, Outcome, Program, Reach, play};
+use ipcspec_models::{
+    Bytes, Canary, Explained, Finding, Judge, Model, Outcome, Program, Reach, play, play_race,
+};
 use nix::sched::{CloneFlags, unshare};
 
 /// Counters that libFuzzer reads beside those of its own instrumentation.
@@ -48,37 +55,88 @@ thread_local! {
 /// # Panics
 /// When the model objects: libFuzzer then keeps the bytes.
 pub fn in_turns<M: Model>(bytes: &Bytes) {
-    judged_by::<M>(bytes, None);
+    turns_judged_by::<M>(bytes, None);
 }
 
-/// The same, judged by a model that is wrong on purpose: a target that finds
-/// nothing here tests nothing.
+/// The same as [`in_turns`], judged by a model that is wrong on purpose: what
+/// finds nothing here tests nothing.
 ///
 /// # Panics
 /// When the wrong model objects.
-pub fn in_turns_wrongly<M: Model>(bytes: &Bytes) {
-    judged_by::<M>(bytes, M::CANARIES.first());
+pub fn must_fail<M: Model>(bytes: &Bytes) {
+    turns_judged_by::<M>(bytes, M::CANARIES.first());
 }
 
-fn judged_by<M: Model>(bytes: &Bytes, canary: Option<&'static Canary<M>>) {
-    STAGE.with_borrow_mut(|stage| {
-        let stage = stage.get_or_insert_with(|| {
-            // Objects are its own, where it may have a namespace.
-            let _ = unshare(CloneFlags::CLONE_NEWIPC);
-            Box::new(Stage::<M>::new(Some(0)).expect("actors can be forked"))
-        });
-        let stage = stage.downcast_mut::<Stage<M>>().expect("a target has one model");
+/// Has the actors of the program that these bytes mean race.
+///
+/// # Panics
+/// When the model allows no order of what happened.
+pub fn in_races<M: Model>(bytes: &Bytes) {
+    on_stage::<M>(None, |stage| {
+        let program = Program::<M>::decode(&bytes.0, None);
+        let judge = Judge { canary: None };
+        let raced = play_race(stage, &judge, &program, &mut Reach::telling(count));
+        let raced = raced.expect("programs can be raced");
+        let Explained::No(unexplained) = raced.explained else { return None };
+        let saved = Saved { mode: Mode::Race, program, found: None };
+        Some((unexplained.tell(&raced.history), saved))
+    });
+}
+
+fn turns_judged_by<M: Model>(bytes: &Bytes, canary: Option<&'static Canary<M>>) {
+    on_stage::<M>(Some(0), |stage| {
         let program = Program::<M>::decode(&bytes.0, None);
         let mut reach = Reach::telling(count);
         let played = play(stage, &Judge { canary }, &program, &mut reach, None);
         let played = played.expect("programs can be played");
-        if let Some(objection) = played.objection {
-            let program = Program { steps: played.steps, ..program };
-            let text = serde_json::to_string(&program).expect("a program is plain data");
-            eprintln!("{program:?}{objection:?}\n{text}");
+        let objection = played.objection?;
+        let program = Program { steps: played.steps, ..program };
+        let tells = format!(
+            "{program:?}wanted   actor {}: {}\ngot      {}\nbecause  {}\n",
+            objection.actor, objection.wanted, objection.got, objection.rule
+        );
+        // Seen once; whoever replays it sees how often.
+        let finding = Finding { program, objection, confirmed: 1 };
+        Some((tells, Saved::from(&finding)))
+    });
+}
+
+/// Does this on the stage of this target, and panics with what was found.
+fn on_stage<M: Model>(
+    place: Option<usize>,
+    plays: impl FnOnce(&mut Stage<M>) -> Option<(String, Saved<M>)>,
+) {
+    STAGE.with_borrow_mut(|stage| {
+        let stage = stage.get_or_insert_with(|| {
+            // Objects are its own, where it may have a namespace.
+            let _ = unshare(CloneFlags::CLONE_NEWIPC);
+            Box::new(Stage::<M>::new(place).expect("actors can be forked"))
+        });
+        let stage = stage.downcast_mut::<Stage<M>>().expect("a target has one model");
+        if let Some((tells, mut saved)) = plays(stage) {
+            if let Some(found) = &mut saved.found {
+                (found.confirmed, found.of) = (1, 1);
+            }
+            let text = saved.to_text();
+            eprintln!("{tells}\n{text}");
+            keep(M::NAME, &text);
             // Nobody else ends the actors of a process that aborts.
             let _ = catch_unwind(AssertUnwindSafe(|| stage.end()));
             panic!("the model objects");
         }
     });
+}
+
+/// Writes a finding into the directory that is named for them. It has been
+/// printed, whether that works or not.
+fn keep(mechanism: &str, text: &str) {
+    let Some(directory) = std::env::var_os("IPCSPEC_FINDINGS") else { return };
+    let mut hash = DefaultHasher::new();
+    hash.write(text.as_bytes());
+    let name = format!("{mechanism}-{:016x}.json", hash.finish());
+    let file = Path::new(&directory).join(name);
+    match std::fs::write(&file, text) {
+        Ok(()) => eprintln!("saved {}", file.display()),
+        Err(error) => eprintln!("{}: {error}", file.display()),
+    }
 }

@@ -89,10 +89,8 @@ pub fn replay(cases: &[&'static Case], options: &ReplayOptions) -> Result<u8> {
     let what = Replaying { text, name, form, canary: options.canary };
     let pool = Pool::start(&Settings { workers: 1, ..Settings::default() })
         .map_err(|error| Trouble::with("no worker could be started", error))?;
-    let order = serde_json::to_string(&Task::Replay(what)).expect("a task is plain data");
-    let with = Accompanied { companion: None, order: Some(order) };
-    let report = pool.run_with(driver(cases)?, &DRIVER, &with);
-    let replayed: Replayed = answer(&report).map_err(Trouble)?;
+    let report = pool.run_with(driver(cases)?, &DRIVER, &told_to_replay(what));
+    let replayed = replayed(&report).map_err(Trouble)?;
     print(&replayed.text)?;
     Ok(u8::from(replayed.differs))
 }
@@ -277,6 +275,17 @@ fn fuzz(
 pub fn told_to(order: &Order, companion: Option<String>) -> Accompanied {
     let task = serde_json::to_string(&Task::Fuzz(order.clone())).expect("an order is plain data");
     Accompanied { companion, order: Some(task) }
+}
+
+/// What goes with a driver that is to play this saved program.
+pub fn told_to_replay(what: Replaying) -> Accompanied {
+    let task = serde_json::to_string(&Task::Replay(what)).expect("a task is plain data");
+    Accompanied { companion: None, order: Some(task) }
+}
+
+/// What a worker told of a saved program; else why it told nothing.
+pub fn replayed(report: &Report) -> std::result::Result<Replayed, String> {
+    answer(report)
 }
 
 /// What a worker told of a batch; else why it told nothing.

@@ -1,16 +1,18 @@
 //! `cargo test`: random programs of every mechanism that has a model, by
-//! proptest, in the keepers that `ipcspec fuzz` uses; and the fuzzer itself:
-//! that it reaches everything, and notices models that are wrong on purpose.
+//! proptest, in the keepers that `ipcspec fuzz` uses; the programs of
+//! `fuzz/regressions`; and the fuzzer itself: that it reaches everything, and
+//! notices models that are wrong on purpose.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use ipcspec_harness::{
     Case, Failure, Outcome, Page, Pool, Report, Settings, Source, Verdict, serve_if_asked,
     told_to_case,
 };
-use ipcspec_models::{DRIVER, MECHANISMS, Mechanism, Order, Tally, Task};
+use ipcspec_models::{DRIVER, Form, MECHANISMS, Mechanism, Order, Replaying, Tally, Task};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -25,6 +27,9 @@ const SECONDS: u64 = 10;
 const SEEDS: [u64; 3] = [1, 2, 3];
 /// Programs that reach all that a mechanism can come to.
 const REACHING: u64 = 20_000;
+
+/// Programs that once showed something.
+const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/regressions");
 
 /// The case of every property: it is told which.
 const PROPERTY: Case = Case {
@@ -113,6 +118,11 @@ fn main() -> std::process::ExitCode {
             trials.push(Trial::test(name, move || canary_is_noticed(&desk, &order)));
         }
     }
+    for file in regressions() {
+        let desk = Arc::clone(&desk);
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        trials.push(Trial::test(format!("regressions::{name}"), move || holds(&desk, &file)));
+    }
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(desk);
     conclusion.exit_code()
@@ -126,12 +136,19 @@ struct Desk {
 
 impl Desk {
     fn run(&self, index: usize, order: &Order) -> Result<Report, Failed> {
-        let pool = self
-            .pool
-            .get_or_init(|| Pool::start(&self.settings).map_err(|error| error.to_string()));
         let with = ipcspec_suite::fuzz::told_to(order, None);
         let case = if index == 0 { &DRIVER } else { &PROPERTY };
-        Ok(pool.as_ref().map_err(Failed::from)?.run_with(index, case, &with))
+        Ok(self.pool()?.run_with(index, case, &with))
+    }
+
+    /// Has a worker play a saved program.
+    fn replay(&self, what: Replaying) -> Result<Report, Failed> {
+        Ok(self.pool()?.run_with(0, &DRIVER, &ipcspec_suite::fuzz::told_to_replay(what)))
+    }
+
+    fn pool(&self) -> Result<&Pool, Failed> {
+        let start = || Pool::start(&self.settings).map_err(|error| error.to_string());
+        self.pool.get_or_init(start).as_ref().map_err(Failed::from)
     }
 
     fn tally(&self, order: &Order) -> Result<Tally, Failed> {
@@ -193,4 +210,25 @@ fn canary_is_noticed(desk: &Desk, order: &Order) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Every file of [`REGRESSIONS`], by name.
+fn regressions() -> Vec<PathBuf> {
+    let files = std::fs::read_dir(REGRESSIONS).expect("fuzz/regressions can be read");
+    let files = files.map(|file| file.expect("fuzz/regressions can be read").path());
+    let mut files: Vec<_> =
+        files.filter(|file| file.extension().is_some_and(|end| end == "json")).collect();
+    files.sort();
+    files
+}
+
+/// The model allows all that this saved program comes to.
+fn holds(desk: &Desk, file: &Path) -> Result<(), Failed> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+    let known: Vec<_> = MECHANISMS.iter().map(|mechanism| mechanism.name).collect();
+    ipcspec_models::saved::peek(&text, &name, &known)?;
+    let report = desk.replay(Replaying { text, name, form: Form::Table, canary: None })?;
+    let replayed = ipcspec_suite::fuzz::replayed(&report)?;
+    if replayed.differs { Err(Failed::from(replayed.text)) } else { Ok(()) }
 }
