@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use ipcspec_models::stage::{Scheduling, Stage};
 use ipcspec_models::{
-    ACTORS, Act, Cast, Judge, Model, Op as _, Program, Props, Reach, Seed, eventfd, msgqueue, pipe,
-    play, sem,
+    ACTORS, Act, Cast, Judge, Model, Onlooker, Op as _, Program, Props, Reach, Seed, eventfd,
+    msgqueue, pipe, play, sem,
 };
 
 const ROUNDS: usize = 41;
@@ -133,12 +133,12 @@ fn awake<M: Model>(stage: &mut Stage<M>, random: &mut fastrand::Rng) -> Vec<u8> 
     });
     loop {
         let mut came_back = vec![];
-        let mut note = |_, act: &Act<M::Op>, sights: &ipcspec_models::Sights, _: Result<_, &_>| {
-            came_back.push(matches!(act, Act::Own(_)) && sights[0].answer.is_some());
-        };
         let judge = Judge { canary: None };
         let reach = &mut Reach::default();
-        let played = play(stage, &judge, &program, reach, Some(&mut note)).expect("it plays");
+        let onlooker: Onlooker<'_, M> = &mut |_, act, sights, _| {
+            came_back.push(matches!(act, Act::Own(_)) && sights[0].answer.is_some());
+        };
+        let played = play(stage, &judge, &program, reach, Some(onlooker)).expect("it plays");
         program.steps = played
             .steps
             .into_iter()
