@@ -33,7 +33,7 @@ use crate::world::{Act, End, Handled, Place, Sight, Sights};
 use crate::{Actor, Answer, Cast, Model, Op, Props, signal};
 
 /// Things to do that an actor takes at once.
-pub const LIST: usize = 64;
+pub const LIST: usize = 128;
 /// Bytes of answers of one list.
 const BODIES: usize = 1 << 20;
 /// Most bytes of one answer.

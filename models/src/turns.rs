@@ -110,9 +110,7 @@ impl<M: Model> Turns<'_, M> {
             return 1;
         }
         let alike = |step: &&Step<M>| {
-            matches!(step.act, Act::Own(_))
-                && step.act.timeout().is_none()
-                && self.whose_turn(step.actor) == Some(actor)
+            matches!(step.act, Act::Own(_)) && self.whose_turn(step.actor) == Some(actor)
         };
         steps.iter().take(LIST).take_while(alike).count().max(1)
     }
@@ -144,7 +142,8 @@ impl<M: Model> Turns<'_, M> {
         if actor != DIRECTOR && sights[actor].place == Place::Asleep {
             self.reach.note(act.name(), Outcome::Sleeps, class);
         }
-        let judged = self.judge.step(&self.worlds, actor, act, &sights);
+        let worlds = std::mem::take(&mut self.worlds);
+        let judged = self.judge.step(worlds, actor, act, &sights);
         if let Some(onlooker) = &mut self.onlooker {
             onlooker(actor, act, &sights, judged.as_ref());
         }

@@ -428,6 +428,8 @@ impl<M: Model> World<M> {
                 self.signals.send(actor, Info::by_kernel(signal));
                 (Life::Back { act, answers: SmallVec::from_elem(answer, 1) }, rule, true)
             }
+            // It sleeps for the reason for which it fell asleep.
+            Step::Sleeps(_) if self.sleeps(actor) => return false,
             Step::Sleeps(rule) => (Life::Busy { act, out: false }, rule, false),
             Step::Moves(rule) => (Life::Busy { act, out: false }, rule, true),
             Step::Restarts(rule) => (Life::Busy { act, out: true }, rule, true),
@@ -435,6 +437,20 @@ impl<M: Model> World<M> {
         self.lives[actor] = life;
         self.rules[actor] = ByAddress(rule);
         changed
+    }
+
+    fn sleeps(&self, actor: Actor) -> bool {
+        matches!(self.lives[actor], Life::Busy { out: false, .. })
+    }
+
+    /// Nobody does anything else before a short time limit of a sleeper is
+    /// over.
+    fn let_time_pass(&mut self, actor: Actor) {
+        if let Life::Busy { act, out: false } = self.lives[actor]
+            && act.timeout().is_some()
+        {
+            self.cut(actor, Cut::Time);
+        }
     }
 
     fn cut(&mut self, actor: Actor, by: Cut) {
@@ -518,8 +534,8 @@ impl<M: Model> World<M> {
         self.rules[actor].0
     }
 
-    /// What is not as it was seen, or the state with all of it taken note of.
-    fn compare(mut self, sights: &Sights) -> Result<Self, Objection> {
+    /// What is not as it was seen; else takes note of all of it.
+    fn compare(&mut self, sights: &Sights) -> Result<(), Objection> {
         for (actor, sight) in sights.iter().enumerate() {
             let stopped = self.signals.is_stopped(actor);
             let rule = self.rules[actor].0;
@@ -560,7 +576,7 @@ impl<M: Model> World<M> {
             }
             self.handled[actor].clear();
         }
-        Ok(self)
+        Ok(())
     }
 }
 
@@ -569,15 +585,14 @@ impl<M: Model> Judge<M> {
     /// states, once nobody moved any more.
     pub fn step(
         &self,
-        worlds: &Worlds<M>,
+        worlds: Worlds<M>,
         actor: Actor,
         act: &Act<M::Op>,
         sights: &Sights,
     ) -> Result<Worlds<M>, Objection> {
         let mut explained = Worlds::new();
         let mut objection = None;
-        for world in worlds {
-            let mut world = world.clone();
+        for mut world in worlds {
             match act {
                 Act::Signal(op) if actor == DIRECTOR => {
                     world.signals.attempt(DIRECTOR, op, None);
@@ -606,6 +621,7 @@ impl<M: Model> Judge<M> {
     ) -> Result<(), Objection> {
         world.attempt(self, actor, *act, Some(seen));
         world.deliver(self, |_| Seen { answer: Some(seen), ..Seen::default() });
+        world.let_time_pass(actor);
         let rule = world.rules[actor].0;
         let differs = |wanted| Err(Objection { actor, wanted, got: seen.to_string(), rule });
         match &world.lives[actor] {
@@ -622,8 +638,7 @@ impl<M: Model> Judge<M> {
     /// Judges what is to be seen when nobody has been asleep, once the
     /// answers are judged.
     pub fn rest(&self, world: &mut World<M>, sights: &Sights) -> Result<(), Objection> {
-        *world = world.clone().compare(sights)?;
-        Ok(())
+        world.compare(sights)
     }
 
     /// Follows every order in which those who sleep may go on, until nobody
@@ -635,12 +650,22 @@ impl<M: Model> Judge<M> {
         explained: &mut Worlds<M>,
         objection: &mut Option<Objection>,
     ) {
+        let seen = |actor: Actor| sights[actor].answer.as_ref();
         world.deliver(self, |actor| sights[actor].seen());
         let mut moved = false;
+        let alone = (0..ACTORS).filter(|actor| world.sleeps(*actor)).count() == 1;
         for actor in 0..ACTORS {
             let Life::Busy { act, out: false } = world.lives[actor] else { continue };
+            if alone {
+                // There is no other order, and a call that still sleeps has
+                // changed nothing.
+                if world.attempt(self, actor, act, seen(actor)) {
+                    return self.settle(world, sights, explained, objection);
+                }
+                break;
+            }
             let mut next = world.clone();
-            if next.attempt(self, actor, act, sights[actor].answer.as_ref()) {
+            if next.attempt(self, actor, act, seen(actor)) {
                 moved = true;
                 self.settle(next, sights, explained, objection);
             }
@@ -649,15 +674,9 @@ impl<M: Model> Judge<M> {
             return;
         }
         // The time of whoever has a short one is over before the step is.
-        for actor in 0..ACTORS {
-            if let Life::Busy { act, out: false } = world.lives[actor]
-                && act.timeout().is_some()
-            {
-                world.cut(actor, Cut::Time);
-            }
-        }
+        (0..ACTORS).for_each(|actor| world.let_time_pass(actor));
         match world.compare(sights) {
-            Ok(world) => {
+            Ok(()) => {
                 if explained.len() < MOST_WORLDS && !explained.contains(&world) {
                     explained.push(world);
                 }
