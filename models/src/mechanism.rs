@@ -16,6 +16,7 @@ use crate::{
     Explained, Judge, Model, Program, eventfd, minimise_race, msgqueue, pipe, play, play_race, sem,
     signal,
 };
+use crate::turns::play_on;
 
 /// Every mechanism that has a model.
 pub const MECHANISMS: &[Mechanism] = &[
@@ -67,8 +68,9 @@ pub struct Order {
     pub place: Option<usize>,
     /// Judged by this one of the wrong models.
     pub canary: Option<usize>,
-    /// Rules that are known not to be kept: a step that shows it once more is
-    /// taken out of its program, so that what lies behind it is found.
+    /// Rules that are known not to be kept: an answer that shows it once more
+    /// is overlooked, or the step taken out of its program, so that what lies
+    /// behind it is found.
     pub aside: Vec<String>,
 }
 
@@ -225,15 +227,24 @@ struct Attempt<'a, M: Model> {
 impl<M: Model> Attempt<'_, M> {
     fn turns(&mut self, mut program: Program<M>, aside: &[String]) -> Verdict<Option<Found>> {
         loop {
-            let played = play(self.stage, self.judge, &program, self.reach, None)?;
+            let played =
+                play_on(self.stage, self.judge, &program, self.reach, None, aside)?;
             let Some(objection) = played.objection else { return Ok(None) };
             if aside.contains(&objection.rule.to_string()) {
-                program.steps.remove(played.at);
+                // What follows is not as it would be: it goes on without all
+                // that is alike.
+                let act = program.steps[played.at].act;
+                let mut at = 0..;
+                program.steps.retain(|step| {
+                    at.next() < Some(played.at) || step.act != act
+                });
                 continue;
             }
             let millis = self.began.elapsed().as_millis() as u64;
             let program = Program { steps: played.steps, ..program };
-            let finding = minimise(self.stage, self.judge, program, objection, MINIMISING)?;
+            let finding = minimise(
+                self.stage, self.judge, program, objection, MINIMISING, aside,
+            )?;
             return Ok(Some(Found::of(&finding, millis)));
         }
     }

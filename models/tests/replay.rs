@@ -55,7 +55,7 @@ fn caught<M: Model>(stage: &mut Stage<M>, canary: &'static Canary<M>) -> Finding
         let Some(objection) = played.objection else { continue };
         let program = Program { steps: played.steps, ..program };
         let time = Duration::from_secs(2);
-        return minimise(stage, &judge, program, objection, time).expect("plays");
+        return minimise(stage, &judge, program, objection, time, &[]).expect("plays");
     }
     panic!("not caught: {}", canary.says);
 }
