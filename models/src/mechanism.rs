@@ -42,6 +42,8 @@ pub struct Mechanism {
     run: fn(&Order) -> Verdict<Tally>,
     /// Plays one program.
     bytes: fn(&[u8], &Order) -> Verdict<Option<Found>>,
+    /// Reads a saved one.
+    check: fn(&str, &str) -> Result<(), String>,
     /// Plays a saved one.
     replay: fn(&Replaying) -> Result<Replayed, String>,
 }
@@ -151,6 +153,7 @@ impl Mechanism {
             canaries: || M::CANARIES.iter().map(|canary| canary.says).collect(),
             run: run::<M>,
             bytes: play_bytes::<M>,
+            check: |text, name| Saved::<M>::read(text, name).map(drop),
             replay: |what| from_text::<M>(&what.text, &what.name, what.form, Some(0), what.canary),
         }
     }
@@ -164,6 +167,12 @@ impl Mechanism {
     /// until the model objects to one.
     pub fn run(&self, order: &Order) -> Verdict<Tally> {
         (self.run)(order)
+    }
+
+    /// Whether this is the text of a saved program of it; else one line that
+    /// says what is wrong, where `name` stands for the file.
+    pub fn check(&self, text: &str, name: &str) -> Result<(), String> {
+        (self.check)(text, name)
     }
 
     /// Plays a saved program.

@@ -68,7 +68,7 @@ rules! {
     TELLS_VALUES = SEMCTL_2, "DESCRIPTION";
     /// A sleeper is counted at the semaphore of the first operation that cannot be done, and nowhere else.
     COUNTS = IPC_SEM_C, "the first semop that cannot proceed";
-    /// When a process ends, what it did with SEM_UNDO is undone, and GETVAL and GETALL tell the values after that.
+    /// When a process ends, what it did with SEM_UNDO is undone, and calls find the values after that.
     UNDONE = SEMOP_2, "DESCRIPTION";
     /// GETPID tells who last operated on it: by semop, SETVAL, SETALL, or by its end, which undid something.
     TELLS_LAST = SEMCTL_2, "The sempid value";
@@ -613,7 +613,8 @@ impl Set {
         if list.alters() {
             self.changed();
         }
-        DOES_ALL.succeeds()
+        let undone = list.iter().any(|one| self.undone[usize::from(one.number)]);
+        if undone { UNDONE.succeeds() } else { DOES_ALL.succeeds() }
     }
 
     /// Takes note that values have changed: sleepers who are past the
