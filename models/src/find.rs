@@ -7,7 +7,8 @@ use ipcspec_harness::Verdict;
 use crate::program::Step;
 use crate::reach::Reach;
 use crate::stage::Stage;
-use crate::{Judge, Model, Objection, Program, Seed, play};
+use crate::turns::play_on;
+use crate::{Judge, Model, Objection, Program, Seed};
 
 /// A program to which the model objects, as small as it could be made.
 #[derive(Debug)]
@@ -36,26 +37,34 @@ fn objects<M: Model>(
     stage: &mut Stage<M>,
     judge: &Judge<M>,
     program: &Program<M>,
+    aside: &[String],
 ) -> Verdict<Option<(Vec<Step<M>>, Objection)>> {
-    let played = play(stage, judge, program, &mut Reach::default(), None)?;
+    let played = play_on(stage, judge, program, &mut Reach::default(), None, aside)?;
     Ok(played.objection.map(|objection| (played.steps, objection)))
 }
 
 /// Makes a program that the model objects to as small as it can within the
-/// time, and tries again what is left.
+/// time, and tries again what is left. It stays a program of what was found:
+/// one to which another rule objects is no smaller one of it. Rules that stand
+/// `aside` are known not to be kept.
 pub fn minimise<M: Model>(
     stage: &mut Stage<M>,
     judge: &Judge<M>,
     program: Program<M>,
     objection: Objection,
     time: Duration,
+    aside: &[String],
 ) -> Verdict<Finding<M>> {
     let limit = Instant::now() + time;
-    let fails = |candidate: &Program<M>| objects(stage, judge, candidate);
-    let (best, why) = shrink(program, objection, limit, fails)?;
+    let rule = objection.rule;
+    let mut again = |candidate: &Program<M>| {
+        let found = objects(stage, judge, candidate, aside)?;
+        Ok(found.filter(|(_, now)| now.rule == rule))
+    };
+    let (best, why) = shrink(program, objection, limit, &mut again)?;
     let mut confirmed = 0;
     for _ in 0..CONFIRMATIONS {
-        confirmed += u32::from(objects(stage, judge, &best)?.is_some());
+        confirmed += u32::from(again(&best)?.is_some());
     }
     Ok(Finding { program: best, objection: why, confirmed })
 }
@@ -69,10 +78,22 @@ pub(crate) fn shrink<M: Model, W>(
     mut fails: impl FnMut(&Program<M>) -> Verdict<Option<(Vec<Step<M>>, W)>>,
 ) -> Verdict<(Program<M>, W)> {
     let mut best = program;
+    // Most findings need no more than the last few steps.
+    let mut last = 1;
+    while last < best.steps.len() && Instant::now() < limit {
+        let steps = best.steps[best.steps.len() - last..].to_vec();
+        let candidate = Program { steps, ..best.clone() };
+        if let Some((steps, now)) = fails(&candidate)? {
+            best = Program { steps, ..candidate };
+            why = now;
+            break;
+        }
+        last *= 2;
+    }
     let mut smaller = true;
     while smaller && Instant::now() < limit {
         smaller = false;
-        let mut part = best.steps.len().next_power_of_two();
+        let mut part = best.steps.len().next_power_of_two() / 2;
         while part > 0 && Instant::now() < limit {
             let mut at = 0;
             while at < best.steps.len() {

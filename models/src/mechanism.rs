@@ -12,6 +12,7 @@ use crate::reach::Reach;
 use crate::replay::{Form, Replayed, from_text};
 use crate::saved::{Mode, Saved, peek};
 use crate::stage::{Scheduling, Stage};
+use crate::turns::play_on;
 use crate::{
     Explained, Judge, Model, Program, eventfd, minimise_race, msgqueue, pipe, play, play_race, sem,
     signal,
@@ -41,6 +42,8 @@ pub struct Mechanism {
     run: fn(&Order) -> Verdict<Tally>,
     /// Plays one program.
     bytes: fn(&[u8], &Order) -> Verdict<Option<Found>>,
+    /// Reads a saved one.
+    check: fn(&str, &str) -> Result<(), String>,
     /// Plays a saved one.
     replay: fn(&Replaying) -> Result<Replayed, String>,
 }
@@ -70,8 +73,9 @@ pub struct Order {
     pub traced: bool,
     /// Judged by this one of the wrong models.
     pub canary: Option<usize>,
-    /// Rules that are known not to be kept: a step that shows it once more is
-    /// taken out of its program, so that what lies behind it is found.
+    /// Rules that are known not to be kept: an answer that shows it once more
+    /// is overlooked, or the step taken out of its program, so that what lies
+    /// behind it is found.
     pub aside: Vec<String>,
 }
 
@@ -152,6 +156,7 @@ impl Mechanism {
             canaries: || M::CANARIES.iter().map(|canary| canary.says).collect(),
             run: run::<M>,
             bytes: play_bytes::<M>,
+            check: |text, name| Saved::<M>::read(text, name).map(drop),
             replay: |what| from_text::<M>(&what.text, &what.name, what.form, Some(0), what.canary),
         }
     }
@@ -165,6 +170,12 @@ impl Mechanism {
     /// until the model objects to one.
     pub fn run(&self, order: &Order) -> Verdict<Tally> {
         (self.run)(order)
+    }
+
+    /// Whether this is the text of a saved program of it; else one line that
+    /// says what is wrong, where `name` stands for the file.
+    pub fn check(&self, text: &str, name: &str) -> Result<(), String> {
+        (self.check)(text, name)
     }
 
     /// Plays a saved program.
@@ -229,15 +240,19 @@ struct Attempt<'a, M: Model> {
 impl<M: Model> Attempt<'_, M> {
     fn turns(&mut self, mut program: Program<M>, aside: &[String]) -> Verdict<Option<Found>> {
         loop {
-            let played = play(self.stage, self.judge, &program, self.reach, None)?;
+            let played = play_on(self.stage, self.judge, &program, self.reach, None, aside)?;
             let Some(objection) = played.objection else { return Ok(None) };
             if aside.contains(&objection.rule.to_string()) {
-                program.steps.remove(played.at);
+                // What follows is not as it would be: it goes on without all
+                // that is alike.
+                let act = program.steps[played.at].act;
+                let mut at = 0..;
+                program.steps.retain(|step| at.next() < Some(played.at) || step.act != act);
                 continue;
             }
             let millis = self.began.elapsed().as_millis() as u64;
             let program = Program { steps: played.steps, ..program };
-            let finding = minimise(self.stage, self.judge, program, objection, MINIMISING)?;
+            let finding = minimise(self.stage, self.judge, program, objection, MINIMISING, aside)?;
             return Ok(Some(Found::of(&finding, millis)));
         }
     }

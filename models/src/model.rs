@@ -106,6 +106,11 @@ pub trait Shape:
     fn decode(seed: &mut Seed) -> Self;
     /// C definitions by which [`Model::C`] knows the shape.
     fn c(&self) -> String;
+    /// What is wrong with one that a person wrote: none that is decoded has
+    /// anything.
+    fn flaw(&self) -> Option<String> {
+        None
+    }
 }
 
 /// An operation: a system call and its arguments. Plain data, without a
@@ -137,6 +142,11 @@ pub trait Op: Copy + Debug + Eq + Hash + Serialize + DeserializeOwned + Send + '
     fn c(&self) -> String;
     /// A Rust expression that makes the call, for the case to add.
     fn rust(&self) -> String;
+    /// What is wrong with one that a person wrote: none that is decoded has
+    /// anything.
+    fn flaw(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What a program's object is known by in other processes.

@@ -397,7 +397,10 @@ fn refuse<M: Model>(
     wanted: String,
     got: String,
 ) -> Refusal {
-    Refusal { call, objection: Objection { actor, wanted, got, rule: world.rule(actor) } }
+    Refusal {
+        call,
+        objection: Objection { actor, wanted, got, rule: world.rule(actor), instead: None },
+    }
 }
 
 impl<O: Op> Call<O> {
@@ -503,7 +506,7 @@ impl Unexplained {
         }
         let _ = writeln!(text, "then none of these:");
         for Refusal { call, objection } in &self.refused {
-            let Objection { actor, wanted, got, rule } = objection;
+            let Objection { actor, wanted, got, rule, .. } = objection;
             let act = &history.calls[*actor][*call].act;
             let _ = writeln!(text, "  {actor}: {act} = {got}, not {wanted}: {rule}");
         }

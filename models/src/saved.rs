@@ -183,6 +183,16 @@ impl<M: Model> Saved<M> {
                 step + 1
             ));
         }
+        if let Some(flaw) = crate::Shape::flaw(&file.shape) {
+            return Err(format!("{name}: shape: {flaw}"));
+        }
+        for (index, line) in file.steps.iter().enumerate() {
+            if let Act::Own(op) = &line.act
+                && let Some(flaw) = crate::Op::flaw(op)
+            {
+                return Err(format!("{name}: step {}: {flaw}", index + 1));
+            }
+        }
         let step = |line: &Line<M::Op>| Step { actor: line.actor, act: line.act, seed: None };
         let steps = file.steps.iter().map(step).collect();
         let program = Program { shape: file.shape, actors: file.actors, steps };

@@ -46,6 +46,8 @@ const FACTS: usize = 16;
 /// are looked at.
 const FINISHING: Duration = Duration::from_micros(100);
 const LOOKS_AT_FINISH: usize = 2;
+/// How long the director waits to be told that somebody rests before it looks.
+const SHORT: Duration = Duration::from_micros(300);
 /// How long nobody may come to rest.
 const RESTLESS: Duration = Duration::from_secs(20);
 /// How long an actor sleeps where it has no business to, until it counts as
@@ -114,6 +116,10 @@ struct Board<O> {
     /// end.
     to_start: AtomicU32,
     to_finish: AtomicU32,
+    /// Whether the director waits to be told that an actor rests, and how
+    /// often one told it.
+    told: AtomicBool,
+    rests: AtomicU32,
     desks: [Desk<O>; ACTORS],
 }
 
@@ -276,6 +282,8 @@ impl<M: Model> Stage<M> {
                 stage.leave_processor();
             }
         }
+        // By priority, an actor that rests is noticed without being told.
+        stage.board().told.store(stage.scheduling == Scheduling::Polling, SeqCst);
         Ok(stage)
     }
 
@@ -551,11 +559,18 @@ impl<M: Model> Stage<M> {
         let mut before = None;
         let mut same = 0;
         let mut since = Instant::now();
+        let mut first = true;
         loop {
             self.meet_children();
+            let rests = self.board().rests.load(SeqCst);
             if !self.thorough && self.all_rest() {
                 // Who waits for the director is moved by nothing but signals.
                 return Ok(());
+            }
+            if !self.thorough && std::mem::take(&mut first) {
+                // A look costs more than what most operations take.
+                futex_for(&self.board().rests, rests, SHORT);
+                continue;
             }
             self.look_for_ends();
             let mut restless = None;
@@ -767,7 +782,11 @@ impl<M: Model> Stage<M> {
     fn until_rest(&mut self, actor: Actor) -> Verdict {
         let limit = Instant::now() + RESTLESS;
         let mut tries = 0;
-        while self.board().desks[actor].orders.load(SeqCst) != REST {
+        loop {
+            let rests = self.board().rests.load(SeqCst);
+            if self.board().desks[actor].orders.load(SeqCst) == REST {
+                break;
+            }
             if self.actors[actor].as_ref().is_some_and(|player| state(player.pid).is_some()) {
                 self.dismiss(actor);
                 break;
@@ -776,7 +795,9 @@ impl<M: Model> Stage<M> {
                 return Err(Failure::broken(format!("actor {actor} does not do as it is told")));
             }
             tries += 1;
-            if tries < 64 {
+            if self.scheduling == Scheduling::Polling {
+                futex_for(&self.board().rests, rests, SHORT);
+            } else if tries < 64 {
                 // To those of its own priority, too.
                 let _ = sched_yield();
             } else {
@@ -827,7 +848,11 @@ fn state(pid: Pid) -> Option<Place> {
         if got != 0 || info.si_pid() == 0 {
             return None;
         }
+        // As a status of waitpid would tell of a stop; no signal has that
+        // number.
+        let stopped = info.si_status() == 0x7f && info.si_code != libc::CLD_EXITED;
         Some(match info.si_code {
+            _ if stopped => Place::Stopped,
             libc::CLD_EXITED => Place::Ended(End::Exited(info.si_status())),
             libc::CLD_KILLED | libc::CLD_DUMPED => Place::Ended(End::Killed(info.si_status())),
             _ => Place::Stopped,
@@ -932,6 +957,10 @@ impl<M: Model> Playing<M> {
                 _ => {}
             }
             desk.orders.store(REST, SeqCst);
+            if self.board.told.load(SeqCst) && !desk.race.load(SeqCst) {
+                self.board.rests.fetch_add(1, SeqCst);
+                futex(&self.board.rests, libc::FUTEX_WAKE, 1);
+            }
         }
     }
 

@@ -36,10 +36,24 @@ pub fn play<'p, M: Model>(
     reach: &'p mut Reach,
     onlooker: Option<Onlooker<'p, M>>,
 ) -> Verdict<Played<M>> {
+    play_on(stage, judge, program, reach, onlooker, &[])
+}
+
+/// As [`play`], where some rules are known not to be kept: an answer that one
+/// of these objects to is taken for the one that it wants, if both succeed or
+/// both fail.
+pub fn play_on<'p, M: Model>(
+    stage: &'p mut Stage<M>,
+    judge: &'p Judge<M>,
+    program: &Program<M>,
+    reach: &'p mut Reach,
+    onlooker: Option<Onlooker<'p, M>>,
+    aside: &'p [String],
+) -> Verdict<Played<M>> {
     stage.begin(&program.shape, program.actors)?;
     let world = World::new(&program.shape, program.actors);
-    let mut turns =
-        Turns { stage, judge, reach, onlooker, worlds: smallvec![world], steps: vec![], at: 0 };
+    let worlds = smallvec![world];
+    let mut turns = Turns { stage, judge, reach, onlooker, aside, worlds, steps: vec![], at: 0 };
     let objection = turns.all(&program.steps)?;
     turns.stage.end()?;
     Ok(Played { steps: turns.steps, objection, at: turns.at })
@@ -50,6 +64,7 @@ struct Turns<'p, M: Model> {
     judge: &'p Judge<M>,
     reach: &'p mut Reach,
     onlooker: Option<Onlooker<'p, M>>,
+    aside: &'p [String],
     worlds: Worlds<M>,
     steps: Vec<Step<M>>,
     at: usize,
@@ -131,7 +146,7 @@ impl<M: Model> Turns<'_, M> {
     }
 
     fn look(&mut self, actor: Actor, act: &Act<M::Op>, fresh: [bool; ACTORS]) -> Option<Objection> {
-        let sights = self.stage.sights(&fresh);
+        let mut sights = self.stage.sights(&fresh);
         let class = self.worlds[0].class();
         for (other, sight) in sights.iter().enumerate() {
             let done = if other == actor { Some(act) } else { self.worlds[0].call_of(other) };
@@ -142,8 +157,14 @@ impl<M: Model> Turns<'_, M> {
         if actor != DIRECTOR && sights[actor].place == Place::Asleep {
             self.reach.note(act.name(), Outcome::Sleeps, class);
         }
-        let worlds = std::mem::take(&mut self.worlds);
-        let judged = self.judge.step(worlds, actor, act, &sights);
+        let kept = (!self.aside.is_empty()).then(|| self.worlds.clone());
+        let mut judged = self.judge.step(std::mem::take(&mut self.worlds), actor, act, &sights);
+        for _ in 0..ACTORS {
+            let (Err(objection), Some(kept)) = (&judged, &kept) else { break };
+            let Some(instead) = self.overlooked(objection) else { break };
+            sights[objection.actor].answer = Some(instead);
+            judged = self.judge.step(kept.clone(), actor, act, &sights);
+        }
         if let Some(onlooker) = &mut self.onlooker {
             onlooker(actor, act, &sights, judged.as_ref());
         }
@@ -168,6 +189,10 @@ impl<M: Model> Turns<'_, M> {
             if let Err(objection) =
                 self.judge.answer(&mut self.worlds[0], actor, &acts[index], &answer)
             {
+                if self.overlooked(&objection).is_some() {
+                    self.worlds[0].come_back(actor);
+                    continue;
+                }
                 return Ok((index + 1, Some(objection)));
             }
         }
@@ -178,6 +203,12 @@ impl<M: Model> Turns<'_, M> {
             return Ok((done, judged.err()));
         }
         Ok((done + 1, self.look(actor, &acts[done], nobody)))
+    }
+
+    /// What is taken for the answer, where this objection is known.
+    fn overlooked(&self, objection: &Objection) -> Option<Answer> {
+        let known = || self.aside.contains(&objection.rule.to_string());
+        objection.instead.clone().filter(|_| known())
     }
 
     fn note(&mut self, act: &Act<M::Op>, answer: &Answer, class: u32) {

@@ -185,6 +185,9 @@ pub struct Objection {
     pub got: String,
     /// The rule.
     pub rule: &'static Rule,
+    /// The answer that the rule wants, if one came that goes as this does:
+    /// both succeed, or both fail.
+    pub instead: Option<Answer>,
 }
 
 /// How an actor stands in the model.
@@ -540,7 +543,7 @@ impl<M: Model> World<M> {
             let stopped = self.signals.is_stopped(actor);
             let rule = self.rules[actor].0;
             let differs = |wanted: String, rule| {
-                Err(Objection { actor, wanted, got: sight.to_string(), rule })
+                Err(Objection { actor, wanted, got: sight.to_string(), rule, instead: None })
             };
             let place = match &self.lives[actor] {
                 _ if stopped => Place::Stopped,
@@ -553,7 +556,9 @@ impl<M: Model> World<M> {
                 Life::Back { answers, .. } if !stopped => {
                     let fits = sight.answer.as_ref().is_some_and(|seen| answers.contains(seen));
                     if !fits {
-                        return differs(show_answers(answers), rule);
+                        let (wanted, got) = (show_answers(answers), sight.to_string());
+                        let instead = sight.answer.as_ref().and_then(|seen| alike(answers, seen));
+                        return Err(Objection { actor, wanted, got, rule, instead });
                     }
                     self.lives[actor] = Life::Idle;
                 }
@@ -572,7 +577,7 @@ impl<M: Model> World<M> {
             if !alike {
                 let wanted = show_handled(&self.handled[actor]);
                 let got = show_handled(&sight.handled);
-                return Err(Objection { actor, wanted, got, rule: HANDLED });
+                return Err(Objection { actor, wanted, got, rule: HANDLED, instead: None });
             }
             self.handled[actor].clear();
         }
@@ -623,13 +628,17 @@ impl<M: Model> Judge<M> {
         world.deliver(self, |_| Seen { answer: Some(seen), ..Seen::default() });
         world.let_time_pass(actor);
         let rule = world.rules[actor].0;
-        let differs = |wanted| Err(Objection { actor, wanted, got: seen.to_string(), rule });
+        let differs =
+            |wanted| Err(Objection { actor, wanted, got: seen.to_string(), rule, instead: None });
         match &world.lives[actor] {
             Life::Back { answers, .. } if answers.contains(seen) => {
                 world.lives[actor] = Life::Idle;
                 Ok(())
             }
-            Life::Back { answers, .. } => differs(show_answers(answers)),
+            Life::Back { answers, .. } => {
+                let (wanted, got) = (show_answers(answers), seen.to_string());
+                Err(Objection { actor, wanted, got, rule, instead: alike(answers, seen) })
+            }
             Life::Busy { .. } => differs("asleep".to_owned()),
             _ => differs("no answer".to_owned()),
         }
@@ -684,6 +693,11 @@ impl<M: Model> Judge<M> {
             Err(refused) => *objection = objection.take().or(Some(refused)),
         }
     }
+}
+
+/// The first of these that goes as what was seen: both succeed, or both fail.
+fn alike(answers: &[Answer], seen: &Answer) -> Option<Answer> {
+    answers.iter().find(|answer| answer.result.is_ok() == seen.result.is_ok()).cloned()
 }
 
 pub(crate) fn show_answers(answers: &[Answer]) -> String {

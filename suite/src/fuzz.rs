@@ -80,7 +80,10 @@ pub fn replay(cases: &[&'static Case], options: &ReplayOptions) -> Result<u8> {
     let text = std::fs::read_to_string(&options.file)
         .map_err(|error| Trouble::with(options.file.display(), error))?;
     let names: Vec<_> = MECHANISMS.iter().map(|mechanism| mechanism.name).collect();
-    ipcspec_models::saved::peek(&text, &name, &names).map_err(Trouble)?;
+    let head = ipcspec_models::saved::peek(&text, &name, &names).map_err(Trouble)?;
+    let mechanism = Mechanism::named(&head.mechanism).expect("it is one of these");
+    mechanism.check(&text, &name).map_err(Trouble)?;
+    knows_canary(mechanism, options.canary)?;
     let form = match (options.c, options.rust) {
         (true, _) => Form::C,
         (_, true) => Form::Rust,
@@ -93,6 +96,15 @@ pub fn replay(cases: &[&'static Case], options: &ReplayOptions) -> Result<u8> {
     let replayed = replayed(&report).map_err(Trouble)?;
     print(&replayed.text)?;
     Ok(u8::from(replayed.differs))
+}
+
+/// Whether a mechanism has this wrong model, if one is asked for.
+fn knows_canary(mechanism: &Mechanism, canary: Option<usize>) -> Result {
+    let known = (mechanism.canaries)().len();
+    match canary.filter(|number| *number >= known) {
+        Some(number) => Err(Trouble(format!("--canary {number}: {} has {known}", mechanism.name))),
+        None => Ok(()),
+    }
 }
 
 /// Where the driver is among what workers serve.
@@ -128,11 +140,8 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
         std::fs::create_dir_all(directory)
             .map_err(|error| Trouble::with(directory.display(), error))?;
     }
-    if let (Some(number), [mechanism]) = (options.canary, &mechanisms[..])
-        && (mechanism.canaries)().len() <= number
-    {
-        let known = (mechanism.canaries)().len();
-        return Err(Trouble(format!("--canary {number}: {} has {known}", mechanism.name)));
+    for mechanism in &mechanisms {
+        knows_canary(mechanism, options.canary)?;
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     // A race needs more than one processor for itself.

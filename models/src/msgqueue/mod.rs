@@ -509,7 +509,25 @@ impl crate::Op for Op {
             Self::Unknown => format!("queue.ctl_without_buffer({UNKNOWN})"),
         }
     }
+
+    fn flaw(&self) -> Option<String> {
+        match *self {
+            Self::Send { mark: 26.., .. } => Some("a mark above 25, which is z".to_owned()),
+            Self::Send { length: Length::Bytes(length), .. } if usize::from(length) > LONGEST => {
+                Some(format!("a body of {length} bytes, where {LONGEST} can be"))
+            }
+            Self::Receive { room, .. } | Self::Copy { room, .. }
+                if usize::try_from(room).is_ok_and(|room| room > LONGEST) =>
+            {
+                Some(format!("room for {room} bytes, where {LONGEST} can be"))
+            }
+            _ => None,
+        }
+    }
 }
+
+/// Most bytes of a body that is received.
+const LONGEST: usize = 200;
 
 /// No operation of msgctl.
 const UNKNOWN: c_int = 99;
@@ -692,6 +710,7 @@ static void set_up(void) {
     queue = msgget(IPC_PRIVATE, 0600);
     if (CAPACITY >= 0) set_capacity(CAPACITY);
 }
+static void tear_down(void) { msgctl(queue, IPC_RMID, NULL); }
 static long above_maximum(void) {
     struct msginfo limits;
     return msgctl(0, IPC_INFO, (struct msqid_ds *)&limits) < 0 ? -1 : limits.msgmax + 1L;

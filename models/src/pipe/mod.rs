@@ -563,14 +563,13 @@ impl Model for Pipe {
 #include <unistd.h>
 static int ends[2] = {-1, -1};
 static char name[64] = "ipcspec-no-fifo";
-static void remove_fifo(void) { unlink(name); }
+static void tear_down(void) { unlink(name); }
 static void set_up(void) {
     if (KIND == PIPE || KIND == PACKETS) {
         if (pipe2(ends, FLAGS | (KIND == PACKETS ? O_DIRECT : 0)) < 0) { perror("pipe2"); exit(1); }
     } else {
         snprintf(name, sizeof name, "ipcspec-fifo-%d", (int)getpid());
         if (mkfifo(name, 0600) < 0) { perror("mkfifo"); exit(1); }
-        atexit(remove_fifo);
         if (KIND == FIFO) {
             ends[0] = open(name, O_RDONLY | O_NONBLOCK);
             ends[1] = open(name, O_WRONLY | O_NONBLOCK);
@@ -602,7 +601,7 @@ static long get(int end, size_t bytes) {
         sum = sum * 31 + data[place];
         if (place < 16) printf("%02x ", data[place]);
     }
-    if (told > 0) printf("(sum %lu)\n", sum);
+    if (told > 0) printf("(sum %lu) ", sum);
     free(data);
     errno = error;
     return told;

@@ -301,7 +301,23 @@ impl crate::Op for Op {
             Self::SetCapacity { end, bytes } => format!("set_capacity(&{}, {bytes})", name(end)),
         }
     }
+
+    fn flaw(&self) -> Option<String> {
+        match *self {
+            Self::Write { bytes, .. }
+            | Self::Read { bytes, .. }
+            | Self::SetCapacity { bytes, .. }
+                if bytes > MOST =>
+            {
+                Some(format!("{bytes} bytes, where {MOST} can be"))
+            }
+            _ => None,
+        }
+    }
 }
+
+/// Most bytes of one operation: what one answer can hold.
+const MOST: u32 = 1 << 19;
 
 /// How much is written: around what matters.
 fn written(seed: &mut Seed) -> u32 {
@@ -399,6 +415,11 @@ impl crate::Shape for Shape {
             "enum {{ PIPE, PACKETS, FIFO, FIFO_BOTH, FIFO_CLOSED }};\n#define KIND {kind}\n#define PAGES {}\n#define FLAGS {flag}",
             self.pages
         )
+    }
+
+    fn flaw(&self) -> Option<String> {
+        let fits = self.pages == 0 || (self.pages.is_power_of_two() && self.pages <= 16);
+        (!fits).then(|| format!("{} pages, where 0, 1, 2, 4, 8 or 16 can be", self.pages))
     }
 }
 

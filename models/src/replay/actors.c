@@ -103,6 +103,24 @@ static void first_actor(int actor) {
     desks[actor].pid = pid;
 }
 
+/* Takes the object away when the director is killed. */
+static pid_t guard;
+static void begin_guard(void) {
+    pid_t director = getpid();
+    sigset_t end;
+    int signal;
+    guard = fork();
+    if (guard != 0) return;
+    setsid();
+    sigemptyset(&end);
+    sigaddset(&end, SIGTERM);
+    sigprocmask(SIG_BLOCK, &end, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() == director) sigwait(&end, &signal);
+    tear_down();
+    _exit(0);
+}
+
 static void end(int status) {
     for (int actor = 0; actor < MOST_ACTORS; actor++)
         if (desks[actor].pid > 0) {
@@ -110,6 +128,10 @@ static void end(int status) {
             waitpid(desks[actor].pid, NULL, 0);
         }
     tear_down();
+    if (guard > 0) {
+        kill(guard, SIGKILL);
+        waitpid(guard, NULL, 0);
+    }
     exit(status);
 }
 
@@ -132,6 +154,8 @@ static const char *ended(int actor, int *with) {
         return NULL;
     *with = info.si_status;
     if (info.si_code == CLD_EXITED) return "exited with";
+    /* As a status of waitpid tells of a stop; no signal has that number. */
+    if (info.si_status == 0x7f) return "stopped";
     return info.si_code == CLD_STOPPED ? "stopped" : "killed by";
 }
 
@@ -265,6 +289,7 @@ int main(void) {
     if (desks == MAP_FAILED) return 2;
     for (int fd = 0; fd < 64; fd++) before[fd] = fcntl(fd, F_GETFD) >= 0;
     set_up();
+    if (OUTLIVES) begin_guard();
     for (int actor = 0; actor < FIRST_ACTORS; actor++) first_actor(actor);
     /* What set_up opened, the actors alone have open. */
     for (int fd = 0; fd < 64; fd++)

@@ -52,9 +52,11 @@ pub fn c<M: Model>(trace: &Trace<M>, found: Option<&Found>) -> String {
     text += M::C.trim_matches('\n');
     text += "\n\n";
     // A model whose object outlives its processes takes it away there.
-    if !M::C.contains("tear_down(void)") {
+    let outlives = M::C.contains("tear_down(void)");
+    if !outlives {
         text += "static void tear_down(void) {}\n\n";
     }
+    let _ = writeln!(text, "enum {{ OUTLIVES = {} }}; /* its processes */", u8::from(outlives));
     let _ = writeln!(text, "enum {{ DIRECTOR = -1, FIRST_ACTORS = {}, ", program.actors);
     let _ = writeln!(text, "       MOST_ACTORS = {ACTORS}, STEPS = {} }};\n", program.steps.len());
     text += "/* Who does what, and what is then expected of each actor. */\n";

@@ -68,6 +68,8 @@ rules! {
     TELLS_VALUES = SEMCTL_2, "DESCRIPTION";
     /// A sleeper is counted at the semaphore of the first operation that cannot be done, and nowhere else.
     COUNTS = IPC_SEM_C, "the first semop that cannot proceed";
+    /// When a process ends, what it did with SEM_UNDO is undone, and calls find the values after that.
+    UNDONE = SEMOP_2, "DESCRIPTION";
     /// GETPID tells who last operated on it: by semop, SETVAL, SETALL, or by its end, which undid something.
     TELLS_LAST = SEMCTL_2, "The sempid value";
     /// IPC_STAT tells the number of semaphores, and the times of the last semop and of the last change or the making.
@@ -93,6 +95,8 @@ pub struct Set {
     last: [i8; MOST],
     /// `semadj`: what the end of an actor adds.
     adjustments: [[i32; MOST]; ACTORS],
+    /// Where the value holds what the end of an actor undid.
+    undone: [bool; MOST],
     /// Who ever asked for SEM_UNDO here.
     asked: [bool; ACTORS],
     /// Oldest first.
@@ -381,6 +385,15 @@ impl crate::Shape for Shape {
     fn c(&self) -> String {
         format!("#define COUNT {}\n#define VALUES {{{}}}", self.count, self.list())
     }
+
+    fn flaw(&self) -> Option<String> {
+        let there = &self.values[..usize::from(self.count).min(MOST)];
+        if !(1..=MOST).contains(&self.count.into()) {
+            return Some(format!("{} semaphores, where 1 to {MOST} can be", self.count));
+        }
+        let wrong = there.iter().find(|value| !value.is_valid())?;
+        Some(format!("a semaphore cannot begin at {}", wrong.number()))
+    }
 }
 
 impl fmt::Display for Shape {
@@ -600,7 +613,8 @@ impl Set {
         if list.alters() {
             self.changed();
         }
-        DOES_ALL.succeeds()
+        let undone = list.iter().any(|one| self.undone[usize::from(one.number)]);
+        if undone { UNDONE.succeeds() } else { DOES_ALL.succeeds() }
     }
 
     /// Takes note that values have changed: sleepers who are past the
@@ -714,6 +728,7 @@ impl Set {
         for (at, value) in (number..).zip(values) {
             self.values[at] = value.number();
             self.last[at] = actor as i8;
+            self.undone[at] = false;
             for adjustments in &mut self.adjustments {
                 adjustments[at] = 0;
             }
@@ -801,6 +816,7 @@ static void set_up(void) {
     set = semget(IPC_PRIVATE, COUNT, 0600);
     semctl(set, 0, SETALL, (union semun){.array = values});
 }
+static void tear_down(void) { semctl(set, 0, IPC_RMID); }
 static long set_all(unsigned a, unsigned b, unsigned c, unsigned d) {
     unsigned short values[4] = {a, b, c, d};
     return semctl(set, 0, SETALL, (union semun){.array = values});
@@ -846,6 +862,7 @@ static long tell_of_set(void) {
             values: shape.values.map(Value::number),
             last: [Cast::NOBODY as i8; MOST],
             adjustments: [[0; MOST]; ACTORS],
+            undone: [false; MOST],
             asked: [false; ACTORS],
             asleep: SmallVec::new(),
             operated: Operated::Never,
@@ -866,10 +883,15 @@ static long tell_of_set(void) {
             Op::SetVal(number, value) => self.set(actor, number.into(), &[value]),
             Op::SetAll(values) => self.set(actor, 0, &values[..self.count]),
             _ if self.removed => no_set(),
-            Op::GetVal(number) => self.tell(number, TELLS_VALUES, |at| self.values[at].into()),
+            Op::GetVal(number) => {
+                let there = self.undone.get(usize::from(number));
+                let rule = if there == Some(&true) { UNDONE } else { TELLS_VALUES };
+                self.tell(number, rule, |at| self.values[at].into())
+            }
             Op::GetAll => {
                 let values = self.values.map(i64::from);
-                TELLS_VALUES.returns(Answer::zero().with(&values[..self.count]))
+                let rule = if self.undone.contains(&true) { UNDONE } else { TELLS_VALUES };
+                rule.returns(Answer::zero().with(&values[..self.count]))
             }
             Op::Count(number, _) if usize::from(number) >= self.count => {
                 NO_SEMAPHORE.fails(Errno::EINVAL)
@@ -906,6 +928,7 @@ static long tell_of_set(void) {
                 let value = self.values[number] + adjustment;
                 self.values[number] = value.clamp(0, limits().0);
                 self.last[number] = actor as i8;
+                self.undone[number] = true;
             }
         }
         self.adjustments[actor] = [0; MOST];
