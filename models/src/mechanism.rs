@@ -68,6 +68,8 @@ pub struct Order {
     /// In turns: on this one of the processors, and where the kernel lets it,
     /// by priority. Else the director looks until nobody moves.
     pub place: Option<usize>,
+    /// How long a finding is made smaller, in milliseconds at most.
+    pub minimising: u64,
     /// Under a tracer: signals that do nothing are not sent, because they
     /// wake who is traced.
     pub traced: bool,
@@ -143,9 +145,6 @@ pub struct Found {
     pub saved: String,
 }
 
-/// How long a finding is made smaller.
-const MINIMISING: Duration = Duration::from_secs(20);
-
 impl Mechanism {
     /// The mechanism of this model.
     pub const fn of<M: Model>() -> Self {
@@ -211,7 +210,9 @@ fn run<M: Model>(order: &Order) -> Verdict<Tally> {
     while found.is_none() && programs < order.programs && began.elapsed() < time {
         programs += 1;
         let program = Program::<M>::decode(&random_bytes(&mut random, order.steps), order.actors);
-        let mut attempt = Attempt { stage: &mut stage, judge: &judge, reach: &mut reach, began };
+        let minimising = Duration::from_millis(order.minimising);
+        let (stage, judge, reach) = (&mut stage, &judge, &mut reach);
+        let mut attempt = Attempt { stage, judge, reach, began, minimising };
         found = if order.race {
             attempt.race(program, &mut undecided)?
         } else {
@@ -235,6 +236,7 @@ struct Attempt<'a, M: Model> {
     judge: &'a Judge<M>,
     reach: &'a mut Reach,
     began: Instant,
+    minimising: Duration,
 }
 
 impl<M: Model> Attempt<'_, M> {
@@ -252,7 +254,8 @@ impl<M: Model> Attempt<'_, M> {
             }
             let millis = self.began.elapsed().as_millis() as u64;
             let program = Program { steps: played.steps, ..program };
-            let finding = minimise(self.stage, self.judge, program, objection, MINIMISING, aside)?;
+            let finding =
+                minimise(self.stage, self.judge, program, objection, self.minimising, aside)?;
             return Ok(Some(Found::of(&finding, millis)));
         }
     }
@@ -270,7 +273,7 @@ impl<M: Model> Attempt<'_, M> {
         let millis = self.began.elapsed().as_millis() as u64;
         let history = raced.history;
         let finding =
-            minimise_race(self.stage, self.judge, program, history, unexplained, MINIMISING)?;
+            minimise_race(self.stage, self.judge, program, history, unexplained, self.minimising)?;
         Ok(Some(Found::of_race(&finding, millis)))
     }
 }

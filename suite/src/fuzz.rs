@@ -233,6 +233,7 @@ fn fuzz(
                         steps: options.steps.into(),
                         race: options.race,
                         place: (!options.polling && !options.race).then_some(worker),
+                        minimising: 20_000,
                         traced: false,
                         canary: options.canary,
                         aside: known.lock().map(|known| known.clone()).unwrap_or_default(),

@@ -153,6 +153,7 @@ fn look_for(pool: &Pool, driver: usize, fault: &Fault, mechanism: &str, seconds:
             race: false,
             // A tracer stops actors: to be off the processor is not to sleep.
             place: None,
+            minimising: 3_000,
             traced: true,
             canary: None,
             aside: vec![],

@@ -95,6 +95,7 @@ fn main() -> std::process::ExitCode {
             steps: STEPS,
             race,
             place: (!race).then_some(0),
+            minimising: 0,
             traced: false,
             canary: None,
             aside: vec![],
