@@ -1,3 +1,4 @@
+//! Programs of eventfd in turns.
 #![no_main]
 use ipcspec_models::{Bytes, eventfd};
 

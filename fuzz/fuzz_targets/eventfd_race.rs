@@ -1,3 +1,4 @@
+//! Races of eventfd.
 #![no_main]
 use ipcspec_models::{Bytes, eventfd};
 

@@ -1,3 +1,4 @@
+//! Programs of msgqueue in turns.
 #![no_main]
 use ipcspec_models::{Bytes, msgqueue};
 

@@ -1,3 +1,4 @@
+//! Races of msgqueue.
 #![no_main]
 use ipcspec_models::{Bytes, msgqueue};
 

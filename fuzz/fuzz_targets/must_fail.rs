@@ -1,3 +1,4 @@
+//! A target that must fail: its model is wrong on purpose.
 #![no_main]
 use ipcspec_models::{Bytes, eventfd};
 

@@ -1,3 +1,4 @@
+//! Programs of pipe in turns.
 #![no_main]
 use ipcspec_models::{Bytes, pipe};
 

@@ -1,3 +1,4 @@
+//! Races of pipe.
 #![no_main]
 use ipcspec_models::{Bytes, pipe};
 

@@ -1,3 +1,4 @@
+//! Programs of sem in turns.
 #![no_main]
 use ipcspec_models::{Bytes, sem};
 

@@ -1,3 +1,4 @@
+//! Races of sem.
 #![no_main]
 use ipcspec_models::{Bytes, sem};
 

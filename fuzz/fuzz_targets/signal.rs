@@ -1,3 +1,4 @@
+//! Programs of signal in turns.
 #![no_main]
 use ipcspec_models::{Bytes, signal};
 

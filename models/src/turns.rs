@@ -208,7 +208,7 @@ impl<M: Model> Turns<'_, M> {
     /// What is taken for the answer, where this objection is known.
     fn overlooked(&self, objection: &Objection) -> Option<Answer> {
         let known = || self.aside.contains(&objection.rule.to_string());
-        objection.instead.clone().filter(|_| known())
+        objection.instead.as_deref().filter(|_| known()).cloned()
     }
 
     fn note(&mut self, act: &Act<M::Op>, answer: &Answer, class: u32) {

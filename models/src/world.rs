@@ -187,7 +187,7 @@ pub struct Objection {
     pub rule: &'static Rule,
     /// The answer that the rule wants, if one came that goes as this does:
     /// both succeed, or both fail.
-    pub instead: Option<Answer>,
+    pub instead: Option<Box<Answer>>,
 }
 
 /// How an actor stands in the model.
@@ -558,7 +558,13 @@ impl<M: Model> World<M> {
                     if !fits {
                         let (wanted, got) = (show_answers(answers), sight.to_string());
                         let instead = sight.answer.as_ref().and_then(|seen| alike(answers, seen));
-                        return Err(Objection { actor, wanted, got, rule, instead });
+                        return Err(Objection {
+                            actor,
+                            wanted,
+                            got,
+                            rule,
+                            instead: instead.map(Box::new),
+                        });
                     }
                     self.lives[actor] = Life::Idle;
                 }
@@ -637,7 +643,13 @@ impl<M: Model> Judge<M> {
             }
             Life::Back { answers, .. } => {
                 let (wanted, got) = (show_answers(answers), seen.to_string());
-                Err(Objection { actor, wanted, got, rule, instead: alike(answers, seen) })
+                Err(Objection {
+                    actor,
+                    wanted,
+                    got,
+                    rule,
+                    instead: alike(answers, seen).map(Box::new),
+                })
             }
             Life::Busy { .. } => differs("asleep".to_owned()),
             _ => differs("no answer".to_owned()),

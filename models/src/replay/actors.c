@@ -105,12 +105,14 @@ static void first_actor(int actor) {
 
 /* Takes the object away when the director is killed. */
 static pid_t guard;
-static void begin_guard(void) {
+static void begin_guard(const char *before) {
     pid_t director = getpid();
     sigset_t end;
     int signal;
     guard = fork();
     if (guard != 0) return;
+    for (int fd = 0; fd < 64; fd++)
+        if (!before[fd]) close(fd);
     setsid();
     sigemptyset(&end);
     sigaddset(&end, SIGTERM);
@@ -289,7 +291,7 @@ int main(void) {
     if (desks == MAP_FAILED) return 2;
     for (int fd = 0; fd < 64; fd++) before[fd] = fcntl(fd, F_GETFD) >= 0;
     set_up();
-    if (OUTLIVES) begin_guard();
+    if (OUTLIVES) begin_guard(before);
     for (int actor = 0; actor < FIRST_ACTORS; actor++) first_actor(actor);
     /* What set_up opened, the actors alone have open. */
     for (int fd = 0; fd < 64; fd++)
