@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 /// Programs of one property.
-const PROGRAMS: u32 = 96;
+const PROGRAMS: u32 = 64;
 /// Steps of the longest of them.
 const STEPS: usize = 40;
 /// Seconds in which every canary has to be noticed, from each seed.

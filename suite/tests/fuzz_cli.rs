@@ -169,9 +169,7 @@ fn unknown_names_and_numbers_are_refused() {
         &["replay"],
         &["replay", "--c", "--rust", &file],
     ] {
-        let output = ipcspec(wrong);
-        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {output:?}");
-        assert!(text(&output.stderr).starts_with("error: "), "{output:?}");
+        refused(wrong);
     }
 }
 
