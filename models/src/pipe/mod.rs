@@ -1,6 +1,6 @@
 //! Pipes and FIFOs.
 //!
-//! A pipe is a [`Buffer`] between open file descriptions, of which actors
+//! A pipe is a buffer between open file descriptions, of which actors
 //! have descriptors. An anonymous pipe has two descriptions, and every actor
 //! has a copy of a descriptor of each; so O_NONBLOCK, which belongs to the
 //! description, is everybody's, and an end is gone when the last copy is. Who
@@ -9,8 +9,8 @@
 //! How much fits is documented in two ways. The capacity is a number of
 //! bytes, and more than that never fits; but "because of the way the pages of
 //! the pipe buffer are employed", less may. The model goes by both: what fits
-//! by the pages, as described at [`Pipe::has_free_page`] and
-//! [`Pipe::fits_behind`], must go in; what does not fit by the bytes must
+//! by the pages, as described at `has_free_page` and
+//! `fits_behind`, must go in; what does not fit by the bytes must
 //! not; and in between the kernel may do either.
 
 use std::ffi::CString;
