@@ -24,14 +24,6 @@ pub struct Finding<M: Model> {
 /// How often a finding is tried again.
 pub const CONFIRMATIONS: u32 = 5;
 
-/// Random bytes for a program of up to so many steps.
-pub fn random_bytes(random: &mut fastrand::Rng, steps: usize) -> Vec<u8> {
-    let steps = 1 + random.usize(..steps);
-    let mut bytes = vec![0; (1 + steps) * Seed::BYTES];
-    random.fill(&mut bytes);
-    bytes
-}
-
 /// Whether the model objects to this program.
 fn objects<M: Model>(
     stage: &mut Stage<M>,

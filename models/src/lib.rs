@@ -28,7 +28,7 @@ pub use answer::{Answer, Body, Facts, Rule, Step};
 pub use find::*;
 pub use mechanism::{DRIVER, Found, MECHANISMS, Mechanism, Order, Replaying, Tally, Task};
 pub use model::{ACTORS, Actor, Cast, Cut, DIRECTOR, Model, Op, Props, Shape};
-pub use program::{Bytes, Program};
+pub use program::{Bytes, Program, random_bytes};
 pub use race::{Explained, History, Raced, explain, minimise_race, play_race};
 pub use reach::{Outcome, Reach};
 pub use replay::{Form, Replayed};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ipcspec_harness::{Case, Evidence, Failure, Page, Source, Verdict, told_to_case};
 use serde::{Deserialize, Serialize};
 
-use crate::find::{CONFIRMATIONS, Finding, minimise, random_bytes};
+use crate::find::{CONFIRMATIONS, Finding, minimise};
 use crate::race::{RACE_CONFIRMATIONS, RaceFinding};
 use crate::reach::Reach;
 use crate::replay::{Form, Replayed, from_text};
@@ -209,7 +209,7 @@ fn run<M: Model>(order: &Order) -> Verdict<Tally> {
     let mut found = None;
     while found.is_none() && programs < order.programs && began.elapsed() < time {
         programs += 1;
-        let program = Program::<M>::decode(&random_bytes(&mut random, order.steps), order.actors);
+        let program = Program::random(&mut random, order.steps, order.actors);
         let minimising = Duration::from_millis(order.minimising);
         let (stage, judge, reach) = (&mut stage, &judge, &mut reach);
         let mut attempt = Attempt { stage, judge, reach, began, minimising };

@@ -56,6 +56,20 @@ impl<M: Model> Program<M> {
         let steps = chunks.take(Self::STEPS).map(Step::decode).collect();
         Self { shape, actors: actors.unwrap_or(chosen).clamp(1, ACTORS), steps }
     }
+
+    /// The program that [`random_bytes`] mean. What becomes of it may still
+    /// differ: who of several sleepers is first is the kernel's to say.
+    pub fn random(random: &mut fastrand::Rng, steps: usize, actors: Option<usize>) -> Self {
+        Self::decode(&random_bytes(random, steps), actors)
+    }
+}
+
+/// Random bytes for a program of up to so many steps.
+pub fn random_bytes(random: &mut fastrand::Rng, steps: usize) -> Vec<u8> {
+    let steps = 1 + random.usize(..steps);
+    let mut bytes = vec![0; (1 + steps) * Seed::BYTES];
+    random.fill(&mut bytes);
+    bytes
 }
 
 impl<M: Model> Step<M> {

@@ -14,7 +14,7 @@ use ipcspec_models::saved::{Mode, Saved, peek};
 use ipcspec_models::sem::Set;
 use ipcspec_models::signal::Alone;
 use ipcspec_models::stage::Stage;
-use ipcspec_models::{Canary, Finding, Judge, Model, Program, Reach, minimise, play, random_bytes};
+use ipcspec_models::{Canary, Finding, Judge, Model, Program, Reach, minimise, play};
 use nix::sched::{CloneFlags, unshare};
 
 /// Programs that are compiled; `IPCSPEC_REPLAYS` for another number.
@@ -50,7 +50,7 @@ fn stage<M: Model>() -> Stage<M> {
 
 fn programs<M: Model>(seed: u64, count: usize) -> Vec<Program<M>> {
     let mut random = fastrand::Rng::with_seed(seed);
-    (0..count).map(|_| Program::decode(&random_bytes(&mut random, STEPS), None)).collect()
+    (0..count).map(|_| Program::random(&mut random, STEPS, None)).collect()
 }
 
 /// A program that a canary makes the model object to, and the canary.
