@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{Result, Trouble, coverage, document, faults, fuzz, listing, run};
+use crate::{Result, Trouble, coverage, document, faults, fuzz, init, listing, run};
 
 /// Does this kernel keep what the documentation of Linux inter-process
 /// communication promises?
@@ -37,6 +37,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Play a saved program again, or print it as C or as a case
     Replay(fuzz::ReplayOptions),
+    /// Be the first process of a machine: prepare it, run a command, turn it off
+    Init(init::Options),
 }
 
 /// Reads the arguments and does what they say; the exit status.
@@ -66,6 +68,7 @@ pub fn main() -> Result<u8> {
         Some(Command::Faults(options)) => faults::run(&cases, &options),
         Some(Command::Fuzz(options)) => fuzz::run(&crate::served(), &options),
         Some(Command::Replay(options)) => fuzz::replay(&crate::served(), &options),
+        Some(Command::Init(options)) => init::run(&options),
         Some(Command::Document(options)) => document::write(&cases, &options).map(|()| 0),
     }
 }

@@ -125,7 +125,7 @@ fn targets(cases: &[&'static Case], runs: &[Run]) -> String {
             .cases
             .iter()
             .filter(|record| cases.iter().any(|case| case.path() == record.name));
-        let Counts { held, violated, absent, skipped, broken } = Counts::of(known);
+        let Counts { held, violated, absent, skipped, broken, .. } = Counts::of(known);
         let not_run = cases.iter().filter(|case| !verdicts.contains_key(&case.path())).count();
         let place = human::place(&recorded.start);
         let incomplete = if recorded.end.is_none() { " **incomplete**" } else { "" };

@@ -137,6 +137,10 @@ pub struct CaseRecord {
     /// Requirements that were not met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// Warnings that the kernel printed meanwhile, and taints that it took on,
+    /// whoever caused them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernel: Vec<String>,
     /// The head of what the case wrote; told when it did not hold.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,
@@ -170,6 +174,7 @@ impl CaseRecord {
             observed: text(|details| &details.observed),
             at: text(|details| &details.at),
             missing: details.as_ref().map(|details| details.missing.clone()).unwrap_or_default(),
+            kernel: vec![],
             output: if report.outcome == Outcome::Held { String::new() } else { output },
             expectation,
         }
@@ -189,7 +194,7 @@ impl CaseRecord {
     pub fn is_unexpected(&self) -> bool {
         let expected = self.expectation.as_ref().map(|expectation| expectation.outcome);
         self.is_stale()
-            || matches!(self.verdict, Outcome::Violated | Outcome::Broken)
+            || matches!(self.verdict, Outcome::Violated | Outcome::Broken | Outcome::Killed)
                 && expected != Some(self.verdict)
     }
 
@@ -224,6 +229,7 @@ impl CaseRecord {
             ("got", self.observed.clone()),
             ("missing", missing),
             ("at", self.at.clone()),
+            ("kernel", self.kernel.join("\n")),
             ("output", self.output.trim_end().to_owned()),
             ("expected", expectation),
             ("alone", alone),
@@ -253,6 +259,15 @@ pub struct Counts {
     pub skipped: usize,
     /// Broken.
     pub broken: usize,
+    /// Killed the target.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub killed: usize,
+}
+
+/// Most runs have none, and say nothing of it.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Counts {
@@ -272,12 +287,28 @@ impl Counts {
             Outcome::Absent => &mut self.absent,
             Outcome::Skipped => &mut self.skipped,
             Outcome::Broken => &mut self.broken,
+            Outcome::Killed => &mut self.killed,
         }
     }
 
     /// The count of one verdict.
     pub fn get(mut self, outcome: Outcome) -> usize {
         *self.field(outcome)
+    }
+
+    /// The verdicts that are worth a column: that a case killed the target is
+    /// told only where one did.
+    pub fn told(self) -> Vec<Outcome> {
+        let told = |outcome: &Outcome| *outcome != Outcome::Killed || self.killed > 0;
+        Outcome::ALL.into_iter().filter(told).collect()
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let told: Vec<_> =
+            self.told().into_iter().map(|it| format!("{} {it}", self.get(it))).collect();
+        f.write_str(&told.join(", "))
     }
 }
 
