@@ -285,18 +285,18 @@ impl<'t> Workshop<'t> {
         }
         let mut ready = Ready { target, start, values };
         if start.uses("{accel}") {
-            let accel = self.accelerator(&ready)?;
+            let accel = self.accelerator(&ready);
             ready.values.push(("{accel}", accel));
         }
         Ok(ready)
     }
 
     /// KVM, if the device is there and a guest comes to its end with it.
-    fn accelerator(&mut self, ready: &Ready) -> Result<String> {
+    fn accelerator(&mut self, ready: &Ready) -> String {
         /// A guest with KVM is there in less than two.
         const LIMIT: Duration = Duration::from_secs(20);
         if let Some(known) = &self.accel {
-            return Ok(known.clone());
+            return known.clone();
         }
         let device = fs::OpenOptions::new().read(true).write(true).open("/dev/kvm");
         let mut works = false;
@@ -313,7 +313,7 @@ impl<'t> Workshop<'t> {
         }
         let name = if works { "kvm" } else { "tcg" }.to_owned();
         self.accel = Some(name.clone());
-        Ok(name)
+        name
     }
 }
 
