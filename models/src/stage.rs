@@ -256,6 +256,9 @@ impl<M: Model> Stage<M> {
             action.sa_sigaction = on_child as *const () as usize;
             action.sa_flags = libc::SA_RESTART;
             Errno::result(libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut()))?;
+            // Some kernels take the actors' group for orphaned when one ends
+            // while another is stopped. It is the director's group too.
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
         }
         let mut stage = Self {
             board: board.cast(),
