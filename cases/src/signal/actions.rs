@@ -29,6 +29,7 @@ pub const CASES: &[Case] = &[
     sigkill_and_sigstop_take_no_other_action,
     sigkill_and_sigstop_are_never_blocked,
     sigaction_tells_the_action_before,
+    unknown_flag_is_cleared_from_what_is_told,
     resethand_handles_one_signal,
     fork_copies_actions_and_mask,
     threads_share_actions_but_not_masks,
@@ -313,6 +314,16 @@ fn sigaction_tells_the_action_before() -> Verdict {
     check!(told == Ok((Disposition::Caught, flags | libc::SA_SIGINFO, mask)));
     let told = Action::default().replace(SIGUSR1);
     check!(told == Ok((Disposition::Ignored, libc::SA_SIGINFO, none)));
+    Ok(())
+}
+
+/// A flag that no kernel knows is cleared from what sigaction tells of the action before, and a known one beside it is not.
+#[case(SIGACTION_2, "Dynamically probing for flag bit support", settles = ["sigaction.2 SA_UNSUPPORTED"])]
+fn unknown_flag_is_cleared_from_what_is_told() -> Verdict {
+    const SA_UNSUPPORTED: i32 = 0x400;
+    Action::record().flags(libc::SA_NODEFER | SA_UNSUPPORTED).on(SIGUSR1)?;
+    let (_, told, _) = Action::default().replace(SIGUSR1)?;
+    check!(told & (libc::SA_NODEFER | SA_UNSUPPORTED) == libc::SA_NODEFER);
     Ok(())
 }
 
