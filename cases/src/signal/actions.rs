@@ -228,7 +228,7 @@ fn every_other_signal_can_be_caught() -> Verdict {
         check!(Action::record().on(signal) == Ok(()), "{signal:?}");
     }
     for signal in Sig::catchable() {
-        send(getpid(), signal)?;
+        check!(send(getpid(), signal) == Ok(()), "{signal:?}");
         check!(delivered().last() == Some(&signal));
     }
     check!(delivered() == Sig::catchable().collect::<Vec<_>>());
@@ -249,7 +249,7 @@ fn every_other_signal_can_be_ignored() -> Verdict {
     })?;
     child.blocked_in(READ)?;
     for signal in Sig::catchable() {
-        send(child.pid(), signal)?;
+        check!(send(child.pid(), signal) == Ok(()), "{signal:?}");
     }
     child.blocked_in(READ)?;
     write(&w, b".")?;
