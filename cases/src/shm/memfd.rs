@@ -1,5 +1,7 @@
 //! Memory files and their seals.
 
+use std::fs::File;
+
 use libc::{MAP_PRIVATE, MAP_SHARED, PROT_READ};
 use nix::fcntl::{FallocateFlags, SealFlag, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -10,7 +12,7 @@ use nix::unistd::ftruncate;
 
 use crate::prelude::*;
 use crate::sys::memory::{Memory, READ_WRITE, page_size};
-use crate::sys::shm::{memory_file, seal, seals};
+use crate::sys::shm::{MEMFD_SECRET, memory_file, seal, seals, secret_file};
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[
@@ -29,6 +31,8 @@ pub const CASES: &[Case] = &[
     pipe_has_no_seals,
     execute_seal_fixes_a_program,
     huge_file_can_be_sealed,
+    secret_memory_is_shared_by_its_descriptor,
+    secret_memory_is_hidden_from_other_processes,
     unknown_seal_is_refused,
     unknown_flag_is_refused,
     file_without_a_free_descriptor_is_refused,
@@ -286,6 +290,51 @@ fn huge_file_can_be_sealed() -> Verdict {
     check!(seal(&file, SealFlag::F_SEAL_SHRINK) == Ok(()));
     check!(ftruncate(&file, 0) == Err(EPERM));
     Ok(())
+}
+
+/// A file of secret memory starts empty, and who has its descriptor shares what is stored there.
+#[case(MEMFD_SECRET_2, "DESCRIPTION", needs = [Need::Facility(MEMFD_SECRET)])]
+fn secret_memory_is_shared_by_its_descriptor() -> Verdict {
+    let file = secret_file()?;
+    check!(fstat(&file)?.st_size == 0);
+    ftruncate(&file, page_size() as i64)?;
+    let shared = Memory::shared(&file, page_size())?;
+    Child::spawn(|| {
+        let again = Memory::shared(&file, page_size())?;
+        check!(again.is_zero());
+        again.set(0, b's');
+        Ok(())
+    })?
+    .join()?;
+    check!(shared.get(0) == b's');
+    Ok(())
+}
+
+/// Secret memory is not seen through /proc/PID/mem, where other memory of the process is.
+#[case(MEMFD_SECRET_2, "DESCRIPTION", needs = [Need::Facility(MEMFD_SECRET), Need::Proc])]
+fn secret_memory_is_hidden_from_other_processes() -> Verdict {
+    let plain = Memory::anonymous(page_size(), MAP_PRIVATE)?;
+    let (place, stored, looked) = (Counter::new()?, Latch::new()?, Latch::new()?);
+    let holder = Child::spawn(|| {
+        let file = secret_file()?;
+        ftruncate(&file, page_size() as i64)?;
+        let secret = Memory::shared(&file, page_size())?;
+        secret.set(0, b's');
+        plain.set(0, b'p');
+        place.set(secret.address as u64);
+        stored.open();
+        looked.wait()
+    })?;
+    holder.reaches(stored)?;
+    let memory = File::open(format!("/proc/{}/mem", holder.pid()))?;
+    let look = |address| {
+        let mut byte = [0];
+        pread(&memory, &mut byte, address).map(|_| byte)
+    };
+    check!(look(plain.address as i64) == Ok([b'p']));
+    check!(look(place.get() as i64).is_err());
+    looked.open();
+    holder.join()
 }
 
 /// F_SEAL_EXEC fixes the bits for execution, and on a file that has them its contents and size too.

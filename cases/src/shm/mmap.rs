@@ -35,6 +35,8 @@ pub const CASES: &[Case] = &[
     mapping_without_room_grows_only_if_it_may_move,
     mapping_moved_by_mremap_stays_shared,
     mapping_left_in_place_is_empty,
+    shared_mapping_moves_and_is_left_in_place,
+    mappings_move_together_with_the_gap_between_them,
     private_mapping_is_limited_by_rlimit_data,
     length_zero_is_refused,
     mapping_neither_shared_nor_private_is_refused,
@@ -373,6 +375,65 @@ fn mapping_left_in_place_is_empty() -> Verdict {
     check!(old.is_zero());
     old.set(0, 2);
     check!(new.get(0) == 1);
+    Ok(())
+}
+
+const DONT_UNMAP_SHARED: Facility = Facility {
+    name: "MREMAP_DONTUNMAP of shared mappings",
+    probe: || {
+        let page = Memory::anonymous(page_size(), MAP_SHARED)?;
+        page.remap(page_size(), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0).map(drop)
+    },
+};
+
+/// With MREMAP_DONTUNMAP a shared mapping is at the new address what it was, for all who share it, and the old one stays.
+#[case(MREMAP_2, "DESCRIPTION", needs = [Need::Facility(DONT_UNMAP_SHARED)])]
+fn shared_mapping_moves_and_is_left_in_place() -> Verdict {
+    let old = Memory::anonymous(page_size(), MAP_SHARED)?;
+    old.set(0, 1);
+    let [moved, stored] = [Latch::new()?, Latch::new()?];
+    let peer = Child::spawn(|| {
+        moved.wait()?;
+        old.set(1, 2);
+        stored.open();
+        Ok(())
+    })?;
+    let new = old.remap(page_size(), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0)?;
+    check!(new.address != old.address);
+    moved.open();
+    peer.reaches(stored)?;
+    check!((new.get(0), new.get(1)) == (1, 2));
+    check!(signal_of(|| old.touch(0))? == None);
+    peer.join()
+}
+
+const MOVES_SEVERAL: Facility = Facility {
+    name: "mremap of several mappings",
+    probe: || {
+        let (old, place) = (two_mappings()?, Memory::free(3 * page_size())?);
+        old.remap(old.length, MREMAP_MAYMOVE | MREMAP_FIXED, place.address).map(drop)
+    },
+};
+
+/// Three pages of addresses, of which the first and the last are mapped.
+fn two_mappings() -> nix::Result<Memory> {
+    let all = Memory::anonymous(3 * page_size(), MAP_SHARED)?;
+    all.part(page_size()..2 * page_size()).unmap()?;
+    Ok(all)
+}
+
+/// With MREMAP_FIXED and the same size several mappings move at once, and keep the gap between them.
+#[case(MREMAP_2, "DESCRIPTION", needs = [Need::Facility(MOVES_SEVERAL)])]
+fn mappings_move_together_with_the_gap_between_them() -> Verdict {
+    let (old, place) = (two_mappings()?, Memory::free(3 * page_size())?);
+    let last = 2 * page_size();
+    old.set(0, 1);
+    old.set(last, 2);
+    check!(old.remap(old.length, MREMAP_MAYMOVE | MREMAP_FIXED, place.address) == Ok(place));
+    check!((place.get(0), place.get(last)) == (1, 2));
+    for gone in [old.part(0..1), old.part(last..last + 1), place.part(page_size()..last)] {
+        check!(signal_of(|| gone.touch(0))? == Some(SIGSEGV), "at {:#x}", gone.address);
+    }
     Ok(())
 }
 

@@ -41,7 +41,7 @@ calls! {
     MQ_SEND = "mq_send": SYS_mq_timedsend;
     MQ_RECEIVE = "mq_receive": SYS_mq_timedreceive;
     FUTEX = "futex": SYS_futex;
-    PAUSE = "pause": SYS_ppoll, #[cfg(target_arch = "x86_64")] SYS_pause;
+    PAUSE = "pause": SYS_ppoll, SYS_rt_sigsuspend, #[cfg(target_arch = "x86_64")] SYS_pause;
     SIGSUSPEND = "sigsuspend": SYS_rt_sigsuspend;
     SIGTIMEDWAIT = "sigtimedwait": SYS_rt_sigtimedwait;
     NANOSLEEP = "nanosleep": SYS_nanosleep, SYS_clock_nanosleep;

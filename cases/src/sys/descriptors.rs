@@ -92,6 +92,21 @@ pub fn lent(fd: &OwnedFd) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(fd.as_raw_fd()) }
 }
 
+/// `CLOSE_RANGE_CLOEXEC`, asked for a range in which nothing is open.
+pub const CLOSE_RANGE_CLOEXEC: Facility =
+    Facility { name: "CLOSE_RANGE_CLOEXEC", probe: || close_range_on_exec(u32::MAX) };
+
+/// `close_range` with `CLOSE_RANGE_CLOEXEC`, from this descriptor to the last.
+pub fn close_on_exec_from(fd: impl AsFd) -> Result<()> {
+    close_range_on_exec(fd.as_fd().as_raw_fd() as u32)
+}
+
+fn close_range_on_exec(first: u32) -> Result<()> {
+    const CLOEXEC: u32 = 1 << 2;
+    // SAFETY: takes numbers, and closes nothing of this process.
+    answer(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOEXEC) }).map(drop)
+}
+
 /// A copy of another process's descriptor, taken with `pidfd_getfd`.
 pub fn foreign_fd(process: i32, fd: c_int) -> Result<OwnedFd> {
     // SAFETY: both calls take numbers; what they give is ours alone.

@@ -7,6 +7,7 @@ use nix::Result;
 use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
+use super::memory::Memory;
 use super::{answer, unique_key};
 
 /// A System V semaphore set. It is removed when the case is over, not when
@@ -150,8 +151,16 @@ impl Sem {
 
     /// `SETALL`; `values` is as long as the set.
     pub fn set_all(self, values: &[u16]) -> Result<()> {
+        // A copy: that a constant does, which nobody may write, is a claim of its own.
+        let mut values = values.to_vec();
         // SAFETY: the caller passes as many values as the set has.
-        answer(unsafe { libc::semctl(self.id, 0, libc::SETALL, values.as_ptr()) }).map(drop)
+        answer(unsafe { libc::semctl(self.id, 0, libc::SETALL, values.as_mut_ptr()) }).map(drop)
+    }
+
+    /// `SETALL` from memory of the caller's, which has as many values as the set.
+    pub fn set_all_from(self, values: Memory) -> Result<()> {
+        // SAFETY: the case mapped the memory.
+        answer(unsafe { libc::semctl(self.id, 0, libc::SETALL, values.pointer::<u16>()) }).map(drop)
     }
 
     /// `GETALL`.

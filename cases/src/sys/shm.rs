@@ -1,9 +1,9 @@
 //! System V shared memory and memory files.
 
 use std::ops::Deref;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
-use ipcspec_harness::{Verdict, remember};
+use ipcspec_harness::{Facility, Verdict, remember};
 use libc::{c_int, c_ulong, shmid_ds};
 use nix::Result;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -218,6 +218,20 @@ pub fn memory_file(size: usize) -> Verdict<OwnedFd> {
     let file = memfd_create("ipcspec", MFdFlags::MFD_ALLOW_SEALING | MFdFlags::MFD_CLOEXEC)?;
     nix::unistd::ftruncate(&file, size as i64)?;
     Ok(file)
+}
+
+/// `memfd_secret`, which is not in every kernel, and not switched on in all
+/// that have it.
+pub const MEMFD_SECRET: Facility =
+    Facility { name: "memfd_secret", probe: || secret_file().map(drop) };
+
+/// A new file of secret memory, of no size yet.
+pub fn secret_file() -> Result<OwnedFd> {
+    // SAFETY: takes a number; what it gives is ours alone.
+    unsafe {
+        let fd = answer(libc::syscall(libc::SYS_memfd_secret, 0))?;
+        Ok(OwnedFd::from_raw_fd(fd as c_int))
+    }
 }
 
 /// `F_ADD_SEALS`.
