@@ -152,7 +152,7 @@ pub struct DescriptorLimit {
 
 impl DescriptorLimit {
     /// Sets the limit.
-    pub fn leave(room: u64) -> Result<Self> {
+    pub fn leave(room: rlim_t) -> Result<Self> {
         let lowest = open(".", OFlag::O_PATH, Mode::empty())?.as_raw_fd();
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, lowest as rlim_t + room, hard)?;

@@ -77,7 +77,7 @@ impl Segment {
     }
 
     /// How often it is attached.
-    pub fn attaches(self) -> Result<u64> {
+    pub fn attaches(self) -> Result<c_ulong> {
         self.stat().map(|status| status.shm_nattch)
     }
 
@@ -216,7 +216,7 @@ pub fn detach(address: usize) -> Result<()> {
 /// A new memory file of `size` bytes that can be sealed.
 pub fn memory_file(size: usize) -> Verdict<OwnedFd> {
     let file = memfd_create("ipcspec", MFdFlags::MFD_ALLOW_SEALING | MFdFlags::MFD_CLOEXEC)?;
-    nix::unistd::ftruncate(&file, size as i64)?;
+    nix::unistd::ftruncate(&file, size as libc::off_t)?;
     Ok(file)
 }
 
