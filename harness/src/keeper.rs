@@ -312,7 +312,7 @@ fn reset_signals() {
     // libraries hide two signals of theirs, so the system call is made.
     unsafe {
         let default: [u64; 4] = [0; 4];
-        for signal in 1..=64_i64 {
+        for signal in 1..=64_i32 {
             libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0, 8);
         }
         let mut stack: libc::stack_t = std::mem::zeroed();

@@ -243,9 +243,9 @@ fn address_asked_for_is_where_it_lies() -> Verdict {
 }
 
 /// With SHM_RND an address is rounded down to a multiple of SHMLBA.
-#[case(SHMOP_2, "shmat()", settles = ["B15"], needs = [Need::Arch(&["x86_64"])])]
+#[case(SHMOP_2, "shmat()", settles = ["B15"], needs = [Need::Arch(&["x86_64", "x86", "aarch64"])])]
 fn rnd_rounds_down_to_a_multiple_of_shmlba() -> Verdict {
-    // SHMLBA is the size of a page on this architecture.
+    // SHMLBA is the size of a page on these architectures.
     let segment = Segment::private(page_size())?;
     let wanted = Memory::free(page_size())?.address;
     let attached = segment.attach_at(wanted + page_size() - 1, SHM_RND)?;

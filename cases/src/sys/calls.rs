@@ -29,6 +29,7 @@ macro_rules! calls {
 /// What i386 has of its own: the multiplexers ipc(2) and socketcall(2), and
 /// calls with times of 64 bits, which libc does not number.
 #[cfg(target_arch = "x86")]
+#[allow(non_upper_case_globals)]
 mod i386 {
     use ipcspec_harness::multiplexed;
     use libc::c_long;

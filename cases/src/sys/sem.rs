@@ -8,16 +8,10 @@ use nix::Result;
 use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
+#[cfg(target_arch = "x86")]
+use super::sysv::IPC_SEMTIMEDOP;
+use super::sysv::SEMCTL;
 use super::{answer, unique_key};
-
-#[cfg(not(target_arch = "x86"))]
-const SYS_SEMCTL: c_long = libc::SYS_semctl;
-/// i386 has had it since Linux 5.1.
-#[cfg(target_arch = "x86")]
-const SYS_SEMCTL: c_long = 394;
-/// Of ipc(2).
-#[cfg(target_arch = "x86")]
-const SEMTIMEDOP: c_long = 4;
 
 /// A System V semaphore set. It is removed when the case is over, not when
 /// this value is dropped: removal is what some cases are about.
@@ -144,7 +138,7 @@ impl Sem {
     /// by itself.
     pub fn unknown_command(self) -> Result<i32> {
         // SAFETY: there is no pointer to follow.
-        let got = unsafe { libc::syscall(SYS_SEMCTL, self.id, 0, 99, 0) };
+        let got = unsafe { libc::syscall(SEMCTL, self.id, 0, 99, 0) };
         answer(got).map(|got| got as i32)
     }
 
@@ -218,11 +212,11 @@ impl Sem {
     }
 
     /// A command (`IPC_STAT`, `GETALL`, …) whose argument is at no address
-    /// of this process.
+    /// of this process, past the C library, which may look there by itself.
     pub fn ctl_nowhere(self, command: i32) -> Result<()> {
         // SAFETY: the kernel finds nothing mapped at 0.
         let nowhere = ptr::null_mut::<libc::c_void>();
-        answer(unsafe { libc::semctl(self.id, 0, command, nowhere) }).map(drop)
+        answer(unsafe { libc::syscall(SEMCTL, self.id, 0, command, nowhere) }).map(drop)
     }
 
     /// `IPC_RMID`.
@@ -260,7 +254,8 @@ unsafe fn semtimedop(id: i32, ops: &[Op], timeout: *mut libc::timespec) -> Resul
         let got = unsafe { libc::syscall(libc::SYS_semtimedop, id, list, length, timeout) };
         // SAFETY: as above. The direct call of i386 takes times of 64 bits alone.
         #[cfg(target_arch = "x86")]
-        let got = unsafe { libc::syscall(libc::SYS_ipc, SEMTIMEDOP, id, length, 0, list, timeout) };
+        let got =
+            unsafe { libc::syscall(libc::SYS_ipc, IPC_SEMTIMEDOP, id, length, 0, list, timeout) };
         answer(got).map(drop)
     };
     with_list(ops, call)

@@ -10,6 +10,7 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::memory::Memory;
+use super::sysv::SHMCTL;
 use super::{answer, unique_key};
 
 /// In the mode of a segment: it goes with its last attach.
@@ -70,10 +71,12 @@ impl Segment {
         status(self.id, libc::IPC_STAT).map(|(_, status)| status)
     }
 
-    /// `IPC_STAT` into this piece of memory.
+    /// `IPC_STAT` into this piece of memory, past the C library, which may
+    /// copy less.
     pub fn stat_into(self, memory: Memory) -> Result<()> {
         // SAFETY: what the kernel writes there is the case's.
-        answer(unsafe { libc::shmctl(self.id, libc::IPC_STAT, memory.pointer()) }).map(drop)
+        let at = memory.pointer::<libc::c_void>();
+        answer(unsafe { libc::syscall(SHMCTL, self.id, libc::IPC_STAT, at) }).map(drop)
     }
 
     /// How often it is attached.
