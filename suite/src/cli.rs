@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{Result, Trouble, coverage, document, faults, fuzz, listing, run};
 
@@ -37,6 +37,11 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Play a saved program again, or print it as C or as a case
     Replay(fuzz::ReplayOptions),
+}
+
+/// The command line, for who makes pages and completions of it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Reads the arguments and does what they say; the exit status.

@@ -125,9 +125,10 @@ pub fn write_from(fd: impl AsFd, memory: Memory, bytes: usize) -> Result<usize> 
         .map(|n| n as usize)
 }
 
-/// An address that no process can have mapped.
+/// An address that no process can have mapped: that of the last 4 KiB. A
+/// program of 32 bits may have its stack just below.
 fn nowhere() -> *mut libc::c_void {
-    std::ptr::without_provenance_mut(usize::MAX - 0xffff)
+    std::ptr::without_provenance_mut(usize::MAX - 0xfff)
 }
 
 /// `read` of so many bytes to an address outside the address space.
