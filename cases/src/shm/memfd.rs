@@ -279,7 +279,7 @@ const HUGE_FILES: Facility = Facility {
 #[case(MEMFD_CREATE_2, "DESCRIPTION", settles = ["memfd_create.2 MFD_HUGETLB"], needs = [Need::Facility(HUGE_FILES), Need::Cap(Cap::IpcLock)])]
 fn huge_file_can_be_sealed() -> Verdict {
     let file = memfd_create("ipcspec", MFdFlags::MFD_HUGETLB | MFdFlags::MFD_ALLOW_SEALING)?;
-    let huge = fstat(&file)?.st_blksize;
+    let huge = fstat(&file)?.st_blksize as off_t;
     check!(huge > page_size() as off_t);
     check!(ftruncate(&file, huge) == Ok(()));
     check!(seals(&file) == Ok(SealFlag::empty()));
