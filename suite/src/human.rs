@@ -40,6 +40,12 @@ pub fn duration(micros: u64) -> String {
     }
 }
 
+/// `12 held, 0 violated, 1 absent, 0 skipped, 0 broken`.
+pub fn counts(counts: Counts) -> String {
+    let told = Outcome::ALL.map(|verdict| format!("{} {verdict}", counts.get(verdict)));
+    told.join(", ")
+}
+
 /// Where the run is: kernel, privilege, isolation.
 pub fn place(start: &Start) -> String {
     let target = &start.target;
@@ -82,11 +88,7 @@ pub fn summary(start: &Start, records: &[CaseRecord], end: &End, quiet: bool) ->
         }
         text.push('\n');
     }
-    let Counts { held, violated, absent, skipped, broken } = end.counts;
-    let _ = write!(
-        text,
-        "{held} held, {violated} violated, {absent} absent, {skipped} skipped, {broken} broken"
-    );
+    text += &counts(end.counts);
     if end.not_run > 0 {
         let _ = write!(text, ", {} not run", end.not_run);
     }

@@ -1,4 +1,4 @@
-//! The run as JUnit XML: a test suite per mechanism. *Violated* is a failure,
+//! The run as JUnit XML: a test suite per mechanism or per target. *Violated* is a failure,
 //! *broken* an error, *absent* and *skipped* are skipped.
 
 use std::time::Duration;
@@ -7,31 +7,52 @@ use ipcspec_harness::Outcome;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::record::{CaseRecord, Start};
+use crate::report::Run;
 use crate::{Result, Trouble, human};
 
-/// Writes the report to `file`.
+/// Writes a run to `file`, with a test suite a mechanism.
 pub fn write(file: &str, start: &Start, records: &[CaseRecord]) -> Result {
-    let mut report = Report::new("ipcspec");
-    for (mechanism, cases) in human::by_mechanism(records) {
-        let mut suite = TestSuite::new(mechanism);
-        let target = &start.target;
-        for (name, value) in [
-            ("release", target.release.as_str()),
-            ("version", &target.version),
-            ("machine", &target.machine),
-            ("distribution", &target.distribution),
-            ("isolation", &start.isolation.level),
-        ] {
-            suite.add_property(Property::new(name, value));
-        }
-        suite.set_time(Duration::from_micros(cases.iter().map(|record| record.micros).sum()));
-        for record in cases {
-            suite.add_test_case(test_case(record));
-        }
-        report.add_test_suite(suite);
-    }
-    let text = report.to_string().map_err(|error| Trouble::with(file, error))?;
+    let suites = human::by_mechanism(records)
+        .into_iter()
+        .map(|(mechanism, cases)| suite(mechanism, start, cases));
+    let text = text(suites)?;
     std::fs::write(file, text).map_err(|error| Trouble::with(file, error))
+}
+
+/// Several runs, with a test suite a target.
+pub fn targets(runs: &[Run]) -> Result<String> {
+    text(runs.iter().map(|run| suite(&run.name, &run.recorded.start, &run.recorded.cases)))
+}
+
+fn text(suites: impl Iterator<Item = TestSuite>) -> Result<String> {
+    let mut report = Report::new("ipcspec");
+    report.add_test_suites(suites);
+    report.to_string().map_err(|error| Trouble::with("JUnit", error))
+}
+
+fn suite<'a>(
+    name: &str,
+    start: &Start,
+    cases: impl IntoIterator<Item = &'a CaseRecord>,
+) -> TestSuite {
+    let mut suite = TestSuite::new(name);
+    let target = &start.target;
+    for (name, value) in [
+        ("release", target.release.as_str()),
+        ("version", &target.version),
+        ("machine", &target.machine),
+        ("distribution", &target.distribution),
+        ("isolation", &start.isolation.level),
+    ] {
+        suite.add_property(Property::new(name, value));
+    }
+    let mut micros = 0;
+    for record in cases {
+        micros += record.micros;
+        suite.add_test_case(test_case(record));
+    }
+    suite.set_time(Duration::from_micros(micros));
+    suite
 }
 
 fn test_case(record: &CaseRecord) -> TestCase {

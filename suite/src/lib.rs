@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod coverage;
+pub mod diff;
 pub mod document;
 pub mod expect;
 pub mod faults;
@@ -14,6 +15,7 @@ pub mod junit;
 pub mod ktap;
 pub mod listing;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod select;
 
