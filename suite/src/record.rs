@@ -402,10 +402,7 @@ impl Recorded {
     }
 
     /// The same, from memory; trouble with the number of its line.
-    fn parse(
-        cases: &[&'static Case],
-        bytes: &[u8],
-    ) -> std::result::Result<Self, (usize, String)> {
+    fn parse(cases: &[&'static Case], bytes: &[u8]) -> std::result::Result<Self, (usize, String)> {
         let mut start: Option<Start> = None;
         let mut records: Vec<CaseRecord> = vec![];
         let mut seen = HashSet::new();
@@ -540,7 +537,10 @@ mod tests {
             (&[START, &one, &held, ""], "line 3: a::a::one a second time"),
             (&[START, &end(0, 0), &one], "line 3: a record after the end"),
             (&[START, &one, &end(1, 0)], "line 3: the end record counts other cases"),
-            (&[START, &case("a::a::one", "odd"), ""], "line 2: not an event: unknown variant `odd`"),
+            (
+                &[START, &case("a::a::one", "odd"), ""],
+                "line 2: not an event: unknown variant `odd`",
+            ),
             (&[&START.replace(":1,\"suite", ":2,\"suite")], "line 1: schema version 2"),
         ] {
             let trouble = read(lines).unwrap_err();

@@ -160,11 +160,7 @@ fn answer(record: &CaseRecord) -> String {
     if !record.missing.is_empty() {
         return cell(&record.missing_line());
     }
-    let parts = [
-        ("", &record.call),
-        ("wanted ", &record.expected),
-        ("got ", &record.observed),
-    ];
+    let parts = [("", &record.call), ("wanted ", &record.expected), ("got ", &record.observed)];
     let told: Vec<_> = parts
         .into_iter()
         .filter(|(_, text)| !text.is_empty())
