@@ -211,7 +211,7 @@ fn every_form_tells_every_target() {
     assert!(markdown.contains(matrix), "{markdown}");
     let sides = "\n**absent** on new; **held** on 5.10:\n";
     assert!(markdown.contains(sides), "{markdown}");
-    let row = "| Claim \\| 2.<br>`sem::sysv::undo_rolls_back_at_exit` | pipe(7), NOTES | `read(&r)`, wanted `Ok(0)`, got `Err(EAGAIN)` |  |";
+    let row = "| Claim \\| 2.<br>`sem::sysv::undo_rolls_back_at_exit` | pipe(7), NOTES | `read(&r)`, wanted `Ok(0)`, got `Err(EAGAIN)` |\n";
     assert!(markdown.contains(row), "{markdown}");
 
     let html = scratch.read("html");

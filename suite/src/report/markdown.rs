@@ -73,21 +73,24 @@ pub fn divergences(table: &Table, heading: &str, reading: &dyn Fn(&Row) -> Strin
         let behaviours: usize = groups.iter().map(|(_, rows)| rows.len()).sum();
         let _ = writeln!(text, "{heading} {mechanism} ({behaviours})\n");
         for (sides, rows) in groups {
+            let readings: Vec<_> = rows.iter().map(|row| cell(&reading(row))).collect();
+            let read = readings.iter().any(|reading| !reading.is_empty());
+            let (heading, line) = if read { (" reading |", "---|") } else { ("", "") };
             let _ = writeln!(
                 text,
-                "{sides}\n\n| behaviour | source | what came | reading |\n|---|---|---|---|"
+                "{sides}\n\n| behaviour | source | what came |{heading}\n|---|---|---|{line}"
             );
-            for row in rows {
+            for (row, reading) in rows.into_iter().zip(readings) {
                 let sources: Vec<_> = row.case.sources.iter().map(ToString::to_string).collect();
-                let _ = writeln!(
+                let _ = write!(
                     text,
-                    "| {}<br>`{}` | {} | {} | {} |",
+                    "| {}<br>`{}` | {} | {} |",
                     cell(&row.case.claim),
                     row.case.name,
                     cell(&sources.join("; ")),
-                    came(table, row),
-                    cell(&reading(row))
+                    came(table, row)
                 );
+                let _ = if read { writeln!(text, " {reading} |") } else { writeln!(text) };
             }
             text.push('\n');
         }
