@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{Result, Trouble, coverage, diff, document, faults, fuzz, listing, report, run};
+use crate::{Result, Trouble, coverage, diff, document, faults, fuzz, init, listing, report, run};
 
 /// Does this kernel keep what the documentation of Linux inter-process
 /// communication promises?
@@ -41,6 +41,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Play a saved program again, or print it as C or as a case
     Replay(fuzz::ReplayOptions),
+    /// Be the first process of a machine: prepare it, run a command, turn it off
+    Init(init::Options),
 }
 
 /// Reads the arguments and does what they say; the exit status.
@@ -72,6 +74,7 @@ pub fn main() -> Result<u8> {
         Some(Command::Faults(options)) => faults::run(&cases, &options),
         Some(Command::Fuzz(options)) => fuzz::run(&crate::served(), &options),
         Some(Command::Replay(options)) => fuzz::replay(&crate::served(), &options),
+        Some(Command::Init(options)) => init::run(&options),
         Some(Command::Document(options)) => document::write(&cases, &options).map(|()| 0),
     }
 }

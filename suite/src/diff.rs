@@ -53,7 +53,7 @@ impl Change {
 /// Prints what changed. The exit status: 1 if something that held was asked
 /// and no longer does; else 2 if B is incomplete, so that nobody knows; else 0.
 pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
-    let runs = [Run::read(cases, &options.from)?, Run::read(cases, &options.to)?];
+    let runs = [Run::read(&options.from)?, Run::read(&options.to)?];
     let table = Table::new(cases, &runs);
     let mut text = String::new();
     for (word, run) in ["from", "to"].into_iter().zip(&runs) {

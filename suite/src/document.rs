@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use ipcspec_harness::{Case, Outcome};
+use ipcspec_harness::Case;
 
 use crate::coverage::{Coverage, Settled, Totals};
 use crate::faults::Matrix;
-use crate::record::CaseRecord;
+use crate::record::{CaseRecord, Counts};
 use crate::report::{Row, Run, Table};
 use crate::{Result, Trouble, faults, human, print, report};
 
@@ -51,7 +51,7 @@ fn read(cases: &[&'static Case], directory: &Path) -> Result<Vec<Run>> {
     }
     let mut runs = vec![];
     for path in files {
-        let mut run = Run::read(cases, &path.display().to_string())?;
+        let mut run = Run::read(&path.display().to_string())?;
         let known = |record: &CaseRecord| cases.iter().any(|case| case.path() == record.name);
         run.recorded.cases.retain(known);
         runs.push(run);
@@ -137,18 +137,20 @@ fn judges(matrix: &Matrix, coverage: &Coverage) -> String {
 }
 
 fn targets(cases: &[&'static Case], runs: &[Run]) -> String {
-    let words = Outcome::ALL.map(Outcome::word).join(" | ");
+    let told = Counts::of(runs.iter().flat_map(|run| &run.recorded.cases)).told();
+    let words: String = told.iter().map(|verdict| format!(" {verdict} |")).collect();
     let mut text = format!(
-        "## Targets\n\n| target | kernel | {words} | not run |\n|---|---|{}--:|\n",
-        "--:|".repeat(Outcome::ALL.len())
+        "## Targets\n\n| target | kernel |{words} not run |\n|---|---|{}--:|\n",
+        "--:|".repeat(told.len())
     );
     for run in runs {
         let counts = run.counts();
         let place = human::place(&run.recorded.start);
         let incomplete = if run.recorded.end.is_none() { " **incomplete**" } else { "" };
-        let counted = Outcome::ALL.map(|verdict| counts.get(verdict).to_string()).join(" | ");
+        let counted: String =
+            told.iter().map(|verdict| format!(" {} |", counts.get(*verdict))).collect();
         let not_run = cases.len() - run.recorded.cases.len();
-        let _ = writeln!(text, "| {}{incomplete} | {place} | {counted} | {not_run} |", run.name);
+        let _ = writeln!(text, "| {}{incomplete} | {place} |{counted} {not_run} |", run.name);
     }
     text.push('\n');
     text

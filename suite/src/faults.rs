@@ -297,7 +297,7 @@ fn try_all(
         let told = report.details.as_ref().map(first_line).unwrap_or_default();
         match report.outcome {
             Outcome::Violated | Outcome::Absent => failures.insert(place, told),
-            Outcome::Broken => broken.insert(place, told),
+            Outcome::Broken | Outcome::Killed => broken.insert(place, told),
             Outcome::Held | Outcome::Skipped => None,
         };
     });

@@ -149,6 +149,10 @@ pub struct CaseRecord {
     /// Requirements that were not met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// Warnings that the kernel printed meanwhile, and taints that it took on,
+    /// whoever caused them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernel: Vec<String>,
     /// The head of what the case wrote; told when it did not hold.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,
@@ -182,6 +186,7 @@ impl CaseRecord {
             observed: text(|details| &details.observed),
             at: text(|details| &details.at),
             missing: details.as_ref().map(|details| details.missing.clone()).unwrap_or_default(),
+            kernel: vec![],
             output: if report.outcome == Outcome::Held { String::new() } else { output },
             expectation,
         }
@@ -208,6 +213,7 @@ impl CaseRecord {
             observed: String::new(),
             at: String::new(),
             missing: vec![],
+            kernel: vec![],
             output: String::new(),
             expectation: None,
         }
@@ -215,7 +221,7 @@ impl CaseRecord {
 
     /// Whether there is nothing to tell of it but that it held.
     fn simply_held(&self) -> bool {
-        self.verdict == Outcome::Held && self.expectation.is_none()
+        self.verdict == Outcome::Held && self.expectation.is_none() && self.kernel.is_empty()
     }
 
     /// Whether an expectation applied and was not met. One that could not be
@@ -232,7 +238,7 @@ impl CaseRecord {
     pub fn is_unexpected(&self) -> bool {
         let expected = self.expectation.as_ref().map(|expectation| expectation.outcome);
         self.is_stale()
-            || matches!(self.verdict, Outcome::Violated | Outcome::Broken)
+            || matches!(self.verdict, Outcome::Violated | Outcome::Broken | Outcome::Killed)
                 && expected != Some(self.verdict)
     }
 
@@ -267,6 +273,7 @@ impl CaseRecord {
             ("got", self.observed.clone()),
             ("missing", missing),
             ("at", self.at.clone()),
+            ("kernel", self.kernel.join("\n")),
             ("output", self.output.trim_end().to_owned()),
             ("expected", expectation),
             ("alone", alone),
@@ -296,6 +303,15 @@ pub struct Counts {
     pub skipped: usize,
     /// Broken.
     pub broken: usize,
+    /// Killed the target.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub killed: usize,
+}
+
+/// Most runs have none, and say nothing of it.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Counts {
@@ -315,12 +331,28 @@ impl Counts {
             Outcome::Absent => &mut self.absent,
             Outcome::Skipped => &mut self.skipped,
             Outcome::Broken => &mut self.broken,
+            Outcome::Killed => &mut self.killed,
         }
     }
 
     /// The count of one verdict.
     pub fn get(mut self, outcome: Outcome) -> usize {
         *self.field(outcome)
+    }
+
+    /// The verdicts that are worth a column: that a case killed the target is
+    /// told only where one did.
+    pub fn told(self) -> Vec<Outcome> {
+        let told = |outcome: &Outcome| *outcome != Outcome::Killed || self.killed > 0;
+        Outcome::ALL.into_iter().filter(told).collect()
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let told: Vec<_> =
+            self.told().into_iter().map(|it| format!("{} {it}", self.get(it))).collect();
+        f.write_str(&told.join(", "))
     }
 }
 
@@ -392,12 +424,12 @@ pub struct Recorded {
 
 impl Recorded {
     /// Reads a stream, whole or compact; what the compact form leaves out
-    /// comes from `cases`. A last line that was cut short is left out: such a
+    /// comes from the suite. A last line that was cut short is left out: such a
     /// stream has no end record. Any other line that is no event, or stands
     /// where it cannot, is trouble that names it.
-    pub fn read(cases: &[&'static Case], name: &str) -> Result<Self> {
+    pub fn read(name: &str) -> Result<Self> {
         let bytes = std::fs::read(name).map_err(|error| Trouble::with(name, error))?;
-        Self::parse(cases, &bytes)
+        Self::parse(&ipcspec_cases::all(), &bytes)
             .map_err(|(line, told)| Trouble::with(format!("{name}, line {line}"), told))
     }
 

@@ -173,7 +173,7 @@ fn verdict(report: &Report) -> Result<Completion, Failed> {
     match report.outcome {
         Outcome::Held => Ok(Completion::Completed),
         Outcome::Skipped | Outcome::Absent => Ok(Completion::ignored_with(text)),
-        Outcome::Violated | Outcome::Broken => {
+        Outcome::Violated | Outcome::Broken | Outcome::Killed => {
             Err(Failed::from(format!("{}\n{text}", report.outcome)))
         }
     }

@@ -60,7 +60,7 @@ impl Driver {
         let read = |(name, stream): &(String, String)| {
             let file = directory.join(format!("{name}.jsonl"));
             std::fs::write(&file, stream).expect("a stream");
-            Run::read(&cases, &file.display().to_string()).map_err(|trouble| trouble.0).unwrap()
+            Run::read(&file.display().to_string()).map_err(|trouble| trouble.0).unwrap()
         };
         let runs: Vec<_> = streams.iter().map(read).collect();
         let file = directory.join("page.html");

@@ -21,7 +21,7 @@ pub fn html(table: &Table) -> String {
         .into_iter()
         .map(|(mechanism, rows)| {
             let cells: Vec<_> =
-                (0..table.runs.len()).map(|column| human::counts(counts(rows, column))).collect();
+                (0..table.runs.len()).map(|column| counts(rows, column).to_string()).collect();
             context! { mechanism, cells }
         })
         .collect();
@@ -161,8 +161,9 @@ fn detail(record: &CaseRecord) -> Vec<&str> {
         ("wanted", &record.expected),
         ("got", &record.observed),
         ("at", &record.at),
-        ("output", record.output.trim_end()),
     ];
+    pairs.extend(record.kernel.iter().map(|text| ("kernel", text.as_str())));
+    pairs.push(("output", record.output.trim_end()));
     pairs.extend(record.missing.iter().map(|text| ("missing", text.as_str())));
     if let Some(expectation) = expectation {
         pairs.extend([

@@ -88,7 +88,7 @@ fn test(run: &Run, build: &str, record: &CaseRecord) -> Value {
 fn status(verdict: Outcome) -> &'static str {
     match verdict {
         Outcome::Held => "PASS",
-        Outcome::Violated => "FAIL",
+        Outcome::Violated | Outcome::Killed => "FAIL",
         Outcome::Broken => "ERROR",
         Outcome::Absent | Outcome::Skipped => "SKIP",
     }

@@ -18,7 +18,7 @@ pub fn page(table: &Table) -> String {
             "- **{}**: {}. {}.{incomplete}",
             run.name,
             human::place(&run.recorded.start),
-            human::counts(run.counts())
+            run.counts()
         );
     }
     let _ = write!(text, "\n## Matrix\n\n{}\n## Divergences\n\n", matrix(table));

@@ -11,7 +11,7 @@ use std::path::Path;
 use ipcspec_harness::{Case, Outcome};
 
 use crate::record::{CaseRecord, Counts, Recorded};
-use crate::{Result, Trouble, human, junit, print};
+use crate::{Result, Trouble, junit, print};
 
 pub use html::html;
 pub use markdown::{cell, divergences, matrix, reason};
@@ -46,7 +46,7 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
     let mut runs: Vec<Run> = vec![];
     let mut troubles = 0;
     for file in &options.events {
-        match Run::read(cases, file) {
+        match Run::read(file) {
             Ok(run) if runs.iter().any(|known| known.name == run.name) => {
                 return Err(Trouble::with(file, format!("a second target named {}", run.name)));
             }
@@ -80,7 +80,7 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
     }
     let lines = runs.iter().map(|run| {
         let incomplete = if run.recorded.end.is_none() { ", incomplete" } else { "" };
-        format!("{}: {}{incomplete}\n", run.name, human::counts(run.counts()))
+        format!("{}: {}{incomplete}\n", run.name, run.counts())
     });
     print(&lines.collect::<String>())?;
     Ok(if troubles > 0 { 2 } else { 0 })
@@ -97,9 +97,9 @@ pub struct Run {
 
 impl Run {
     /// Reads a stream, whole or compact.
-    pub fn read(cases: &[&'static Case], file: &str) -> Result<Self> {
+    pub fn read(file: &str) -> Result<Self> {
         let name = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, recorded: Recorded::read(cases, file)? })
+        Ok(Self { name, recorded: Recorded::read(file)? })
     }
 
     /// How many cases had each verdict.
