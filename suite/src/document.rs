@@ -82,7 +82,7 @@ pub fn render(cases: &[&'static Case], results: &Path) -> Result<String> {
 const PREAMBLE: &str = "\
 ## What a kernel is judged by
 
-Each case asserts one sentence of the Linux man-pages (6.20) and cites it. A case *holds* only when every check of it held and it said so itself; *violated* means that the kernel did something else than the documentation says; *absent* that the kernel does not have the facility at all; *skipped* that the run could not ask; *broken* that the case could not do its work. No case asks which kernel it runs on. What was found where documentation, kernel and our own reading disagree stands in [docs/findings.md](docs/findings.md).
+Each case asserts one sentence of the Linux man-pages (6.20) and cites it. A case *holds* only when every check of it held and it said so itself; *violated* means that the kernel did something else than the documentation says; *absent* that the kernel does not have the facility at all; *skipped* that the run could not ask; *broken* that the case could not do its work; *killed* that the target died of it. No case asks which kernel it runs on. What was found where documentation, kernel and our own reading disagree stands in [docs/findings.md](docs/findings.md).
 
 ";
 
@@ -179,7 +179,7 @@ fn verdict_of(rows: &[Option<&Row>], column: usize) -> String {
 }
 
 /// What the targets said to the witnesses: each answer once, the commonest
-/// first and without names.
+/// last and without names.
 fn said(witnesses: &[&'static Case], table: &Table) -> String {
     let rows: Vec<_> = witnesses
         .iter()
@@ -194,14 +194,15 @@ fn said(witnesses: &[&'static Case], table: &Table) -> String {
         }
     }
     answers.sort_by_key(|(told, names)| (std::cmp::Reverse(names.len()), told != "held"));
-    let mut told = vec![];
-    for (place, (verdicts, names)) in answers.iter().enumerate() {
-        told.push(match (place, answers.len()) {
-            (0, 1) => verdicts.clone(),
-            (0, _) => format!("{verdicts} on {}", names.len()),
-            _ => format!("{verdicts} on {}", names.join(", ")),
-        });
+    let Some((common, others)) = answers.split_first() else { return String::new() };
+    if others.is_empty() {
+        return common.0.clone();
     }
+    let mut told: Vec<_> = others
+        .iter()
+        .map(|(verdicts, names)| format!("{verdicts} on {}", names.join(", ")))
+        .collect();
+    told.push(format!("{} on the other {}", common.0, common.1.len()));
     told.join("; ")
 }
 

@@ -178,8 +178,6 @@ fn detail(record: &CaseRecord) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn style_and_script_cannot_end_their_elements() {
         assert!(!include_str!("page.css").contains("</"));
