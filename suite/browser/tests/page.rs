@@ -27,6 +27,7 @@ struct Driver {
 }
 
 impl Driver {
+    /// What is not there, if something is not.
     fn start() -> Result<Self, String> {
         let find = |names: &[&str]| {
             let path = std::env::var_os("PATH").unwrap_or_default();
@@ -40,15 +41,15 @@ impl Driver {
             .arg("--port=0")
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("chromedriver: {error}"))?;
+            .expect("chromedriver starts");
         let out = BufReader::new(child.stdout.take().expect("a pipe"));
         let port = out.lines().map_while(Result::ok).find_map(|line| {
             let (_, port) = line.split_once("started successfully on port ")?;
             Some(port.trim_end_matches('.').to_owned())
         });
-        let port = port.ok_or("chromedriver ended without a port")?;
+        let port = port.expect("chromedriver says on which port it is");
         let directory = std::env::temp_dir().join(format!("ipcspec-page-{}", std::process::id()));
-        std::fs::create_dir(&directory).map_err(|error| error.to_string())?;
+        std::fs::create_dir(&directory).expect("a directory for the pages");
         Ok(Self { child, address: format!("http://127.0.0.1:{port}"), directory })
     }
 
@@ -245,6 +246,7 @@ fn small() -> Vec<(String, String)> {
     .into();
     let failure = json!({
         "call": "read(&r, &mut buf)", "expected": "Ok(4)", "observed": "Err(EAGAIN)", "at": "cases/src/pipe.rs:9",
+        "kernel": ["WARNING: CPU: 0 at fs/pipe.c:9"],
         "output": "</script><script>throw 'output was run'</script>\n<img src=x onerror=alert(1)>",
         "expectation": { "outcome": "violated", "reason": "known since 5.10", "reference": "https://example.org/5" },
     });
@@ -258,10 +260,11 @@ fn small() -> Vec<(String, String)> {
     let violated = all("violated");
     let absent = all("absent");
     let skipped = all("skipped");
+    let killed = all("killed");
     [
         ("old", vec![violated[0].clone(), violated[4].clone()], true),
         ("new", vec![violated[0].clone(), skipped[3].clone()], true),
-        ("other", vec![violated[0].clone(), absent[2].clone()], false),
+        ("other", vec![violated[0].clone(), absent[2].clone(), killed[5].clone()], false),
     ]
     .into_iter()
     .map(|(name, others, complete)| (name.to_owned(), stream(name, &plan, &others, complete)))
@@ -295,7 +298,7 @@ async fn opens_from_disk(driver: &Driver, pages: &Pages) -> Outcome {
     );
     same!(page.get("[...document.querySelectorAll('tr.l1')].map((it) => [...it.querySelectorAll('td .hide')].map((td) => td.textContent))").await?,
         [["3 held, 1 violated", "2 held, 1 violated, 1 skipped", "2 held, 1 violated, 1 absent"],
-         ["1 held, 1 violated", "2 held", "2 held"]]);
+         ["1 held, 1 violated", "2 held", "1 held, 1 killed"]]);
     same!(page.complaints().await?, Value::Array(vec![]));
     Ok(page.0.close().await?)
 }
@@ -349,10 +352,21 @@ async fn drills_down_to_the_failure(driver: &Driver, pages: &Pages) -> Outcome {
     same!(
         page.get("[...document.querySelectorAll('.result dt')].map((it) => it.textContent)")
             .await?,
-        ["call", "wanted", "got", "at", "output", "expected", "reason", "reference", "reproduce"]
+        [
+            "call",
+            "wanted",
+            "got",
+            "at",
+            "kernel",
+            "output",
+            "expected",
+            "reason",
+            "reference",
+            "reproduce"
+        ]
     );
     same!(
-        page.get("document.querySelector('.result pre').textContent").await?,
+        page.get("document.querySelector('.result pre[aria-label=output]').textContent").await?,
         "</script><script>throw 'output was run'</script>\n<img src=x onerror=alert(1)>"
     );
     same!(
@@ -381,14 +395,14 @@ async fn drills_down_to_the_failure(driver: &Driver, pages: &Pages) -> Outcome {
 async fn shows_differences_and_changes(driver: &Driver, pages: &Pages) -> Outcome {
     let page = Page::open(driver, &pages.small, 1280, false).await?;
     page.click("#views button[data-view='differences']").await?;
-    same!(page.cases().await?, ["rounded", "rolled_back"]);
+    same!(page.cases().await?, ["rounded", "rolled_back", "forgotten"]);
     page.click("#views button[data-view='changes']").await?;
-    same!(page.cases().await?, ["rounded", "rolled_back"]);
+    same!(page.cases().await?, ["rounded", "rolled_back", "forgotten"]);
     same!(page.get("[...document.querySelectorAll('td.changed')].map((it) => [Number(it.dataset.place), it.innerText])").await?,
-        [json!([2, "○ absent\nwas held"]), json!([1, "✓ held\nwas violated"])]);
+        [json!([2, "○ absent\nwas held"]), json!([1, "✓ held\nwas violated"]), json!([2, "† killed\nwas held"])]);
     page.click("#columns summary").await?;
     page.click("#columns input[value='old']").await?;
-    same!(page.cases().await?, ["rounded"]);
+    same!(page.cases().await?, ["rounded", "forgotten"]);
     page.click("#columns input[value='other']").await?;
     same!(page.get("document.querySelector('#empty h2').textContent").await?, "Nothing to compare");
     same!(page.complaints().await?, Value::Array(vec![]));
@@ -457,8 +471,8 @@ async fn is_light_and_dark(driver: &Driver, pages: &Pages) -> Outcome {
     same!(page.get(paper).await?, dark);
     page.click("#theme").await?;
     same!(page.get(paper).await?, light);
-    page.0.refresh().await?;
     same!(page.get("document.getElementById('theme').textContent").await?, "Theme: light");
+    same!(page.get("localStorage.getItem('theme')").await?, "light");
     page.0.close().await?;
     let page = Page::open(driver, &pages.small, 1280, false).await?;
     same!(page.get(paper).await?, light);
