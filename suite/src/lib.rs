@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod coverage;
+pub mod diff;
 pub mod document;
 pub mod expect;
 pub mod faults;
@@ -17,6 +18,7 @@ mod kmsg;
 pub mod ktap;
 pub mod listing;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod select;
 

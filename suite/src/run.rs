@@ -106,6 +106,8 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
         jobs: settings.workers,
         timeout_factor: options.timeout_factor,
         plan: selected.iter().map(|(_, case)| case.path()).collect(),
+        compact: false,
+        not_run: vec![],
     };
     let expectations = match &options.expect {
         Some(file) => Expectations::read(file, cases, &start)?,
