@@ -29,7 +29,7 @@ pub use arena::{remember, seed};
 pub use case::{Case, Page, Source};
 pub use child::{Child, Children, End, Thread, close_copy};
 pub use companion::{Companion, mark};
-pub use evidence::{Evidence, Look, Observer, Syscalls};
+pub use evidence::{Evidence, Look, Observer, Syscalls, multiplexed};
 pub use ipcspec_macros::{case, check, fault, holds};
 pub use isolation::{Isolation, LEVELS, Namespaces, raise_loopback, writable_directory};
 pub use keeper::{Report, serve_if_asked, told_to_case, worker_id};

@@ -271,8 +271,16 @@ fn with_supervisor<R>(
         result
     };
     // rusty-fork finds the program through /proc and needs a temporary file.
-    if std::env::current_exe().is_err() || writable_directory().is_none() {
-        let mut command = Command::new(program()?);
+    let emulator = emulator();
+    if emulator.is_some() || std::env::current_exe().is_err() || writable_directory().is_none() {
+        let mut command = match emulator {
+            Some(emulator) => {
+                let mut command = Command::new(emulator);
+                command.arg(program()?);
+                command
+            }
+            None => Command::new(program()?),
+        };
         dress(&mut command);
         let mut child = command.spawn()?;
         let result = serve(child.id());
@@ -293,6 +301,14 @@ fn with_supervisor<R>(
         || unreachable!("a worker is told by {ORDERS}"),
     )
     .map_err(|error| io::Error::other(error.to_string()))?
+}
+
+/// The emulator that runs this program, such as qemu-user: it answers for
+/// /proc/self, and the kernel for /proc/thread-self. Executed without it, a
+/// worker would run on the kernel below, and the emulator would not be asked.
+fn emulator() -> Option<std::path::PathBuf> {
+    let really = std::fs::read_link("/proc/thread-self/exe").ok()?;
+    (really != std::env::current_exe().ok()?).then_some(really)
 }
 
 /// This program's file, where /proc does not tell.

@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{Result, Trouble, coverage, diff, document, faults, fuzz, init, listing, report, run};
 
@@ -43,6 +43,11 @@ enum Command {
     Replay(fuzz::ReplayOptions),
     /// Be the first process of a machine: prepare it, run a command, turn it off
     Init(init::Options),
+}
+
+/// The command line, for who makes pages and completions of it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Reads the arguments and does what they say; the exit status.

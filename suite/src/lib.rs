@@ -9,6 +9,7 @@ pub mod document;
 pub mod expect;
 pub mod faults;
 pub mod fuzz;
+#[cfg(target_arch = "x86_64")]
 mod fuzz_faults;
 pub mod human;
 pub mod init;

@@ -9,7 +9,8 @@ use nix::unistd::{Gid, Uid, setegid, seteuid};
 
 use crate::prelude::*;
 use crate::sys::descriptors::{
-    DescriptorLimit, PIDFD_GETFD, closed_fd, foreign_fd, reopen, set_nonblocking,
+    CLOSE_RANGE_CLOEXEC, DescriptorLimit, PIDFD_GETFD, close_on_exec_from, closed_fd, foreign_fd,
+    reopen, set_nonblocking,
 };
 use crate::sys::memory::{Memory, page_size};
 use crate::sys::pipes::{
@@ -34,6 +35,7 @@ pub const CASES: &[Case] = &[
     flags_apply_to_both_ends,
     executed_program_holds_what_is_not_close_on_exec,
     copy_of_a_close_on_exec_end_survives_exec,
+    range_of_ends_is_marked_to_close_on_exec,
     bad_address_leaves_no_descriptor,
     unknown_flag_is_refused,
     notifications_need_the_kernels_support,
@@ -231,6 +233,22 @@ fn copy_of_a_close_on_exec_end_survives_exec() -> Verdict {
         program.finish()?;
         check!(text(&r, 8) == Ok(""), "{mark:?}");
     }
+    Ok(())
+}
+
+/// CLOSE_RANGE_CLOEXEC closes nothing now, and marks every end in the range and none before it to be closed by exec.
+#[case(CLOSE_RANGE_2, "DESCRIPTION", needs = [Need::Facility(CLOSE_RANGE_CLOEXEC)])]
+fn range_of_ends_is_marked_to_close_on_exec() -> Verdict {
+    let [(r, w), (later_r, later_w)] = [pipe()?, pipe()?];
+    check!(close_on_exec_from(&w) == Ok(()));
+    let closes = |end: &OwnedFd| fcntl(end, FcntlArg::F_GETFD);
+    let marked = FdFlag::FD_CLOEXEC.bits();
+    check!(closes(&r) == Ok(0));
+    for end in [&w, &later_r, &later_w] {
+        check!(closes(end) == Ok(marked));
+    }
+    check!(write(&w, b"open") == Ok(4));
+    check!(text(&r, 8) == Ok("open"));
     Ok(())
 }
 

@@ -6,12 +6,12 @@ use std::io::IoSlice;
 use std::os::unix::fs::PermissionsExt;
 
 use nix::fcntl::{splice, tee, vmsplice};
-use nix::sys::sendfile::sendfile;
+use nix::sys::sendfile::sendfile64 as sendfile;
 
 use crate::prelude::*;
 use crate::sys::descriptors::{pattern, read_all};
 use crate::sys::memory::{Memory, page_size};
-use crate::sys::splice::{HINTS, NONE, SPLICE_FROM_ZERO, VMSPLICE_CALL, used_pipe};
+use crate::sys::splice::{HINTS, NONE, SPLICE_FROM_ZERO, VMSPLICE_CALL, splice_all, used_pipe};
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[
@@ -139,7 +139,7 @@ fn writing_after_zeros_leaves_zeros() -> Verdict {
     let zero = File::open("/dev/zero")?;
     for bytes in [1, 100, page_size() + 1] {
         let (r, w) = used_pipe()?;
-        check!(splice(&zero, None, &w, None, bytes, NONE) == Ok(bytes));
+        check!(splice_all(&zero, &w, bytes) == Ok(bytes));
         check!(write(&w, INTRUDER) == Ok(8));
         check!(fresh.is_zero());
         check!(read_all(&zero, page_size())? == vec![0; page_size()]);

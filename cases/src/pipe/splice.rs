@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use libc::{AF_INET, SOCK_STREAM};
 use nix::fcntl::{SealFlag, splice};
 use nix::sys::epoll::{Epoll, EpollCreateFlags};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::uio::{pread, pwrite};
 
@@ -51,6 +52,7 @@ pub const CASES: &[Case] = &[
     file_size_limit_stops_a_splice,
     seals_stop_a_splice,
     pipe_opened_anew_is_the_same_pipe,
+    splice_is_told_to_who_watches_the_names,
     offset_for_a_pipe_is_refused,
     offset_for_a_socket_is_refused,
     splice_needs_a_pipe,
@@ -526,6 +528,29 @@ fn pipe_opened_anew_is_the_same_pipe() -> Verdict {
     let again = OpenOptions::new().write(true).open(format!("/proc/self/fd/{}", w.as_raw_fd()))?;
     check!(splice(&r, None, &again, None, 4, NONE) == Err(EINVAL));
     check!(text(&r, 16) == Ok("round"));
+    Ok(())
+}
+
+/// A splice is an access to the FIFO that it reads and a change of the one that it writes, for who watches their names.
+#[case(INOTIFY_7, "inotify events")]
+fn splice_is_told_to_who_watches_the_names() -> Verdict {
+    let [from, to] = [Fifo::new("from")?, Fifo::new("to")?];
+    let ((from_r, from_w), (_to_r, to_w)) = (from.ends()?, to.ends()?);
+    say(&from_w, "told")?;
+    let watch = Inotify::init(InitFlags::IN_NONBLOCK)?;
+    let source = watch.add_watch(from.name, AddWatchFlags::IN_ALL_EVENTS)?;
+    let target = watch.add_watch(to.name, AddWatchFlags::IN_ALL_EVENTS)?;
+    let told = || {
+        watch.read_events().map(|events| {
+            let mut told: Vec<_> = events.iter().map(|event| (event.wd, event.mask)).collect();
+            told.sort();
+            told
+        })
+    };
+    check!(splice(&from_r, None, &to_w, None, 4, NONE) == Ok(4));
+    check!(
+        told() == Ok(vec![(source, AddWatchFlags::IN_ACCESS), (target, AddWatchFlags::IN_MODIFY)])
+    );
     Ok(())
 }
 

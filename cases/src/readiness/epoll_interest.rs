@@ -8,7 +8,8 @@ use nix::unistd::dup2;
 use crate::prelude::*;
 use crate::sys::descriptors::{DescriptorLimit, PIDFD_GETFD, closed_fd, foreign_fd, just_closed};
 use crate::sys::epoll::{
-    EDGE, ERR, EXCLUSIVE, Epoll, HUP, IN, NONE, ONE_SHOT, OUT, PRI, RDHUP, WAKEUP, control,
+    EDGE, ERR, EXCLUSIVE, Epoll, HUP, IN, NONE, ONE_SHOT, OUT, PARAMETERS, PRI, Parameters, RDHUP,
+    WAKEUP, control,
 };
 use crate::sys::privilege::become_lone_user;
 use crate::sys::program::{A_PROGRAM, Program};
@@ -41,6 +42,10 @@ pub const CASES: &[Case] = &[
     // Flags.
     wakeup_flag_is_accepted_from_the_unprivileged,
     exclusive_registration_takes_these_events_and_no_others,
+    // Polling of network devices.
+    parameters_belong_to_the_instance,
+    parameters_out_of_range_are_refused,
+    budget_beyond_the_weight_needs_privilege,
     // Refusals.
     size_that_is_not_positive_is_refused,
     unknown_flag_is_refused,
@@ -370,6 +375,48 @@ fn exclusive_registration_takes_these_events_and_no_others() -> Verdict {
         check!(epoll.add(&r, EXCLUSIVE | others, 0) == Ok(()), "{others:?}");
         epoll.delete(&r)?;
     }
+    Ok(())
+}
+
+/// An instance keeps the parameters that it was given and tells them whole, of which a new one has none set.
+#[case(IOCTL_EVENTPOLL_2, "DESCRIPTION", needs = [Need::Facility(PARAMETERS)])]
+fn parameters_belong_to_the_instance() -> Verdict {
+    let (one, other) = (Epoll::new()?, Epoll::new()?);
+    let given = Parameters { usecs: 25, budget: 8, prefer: 1, pad: 0 };
+    check!(one.parameters() == Ok(Parameters::default()));
+    check!(one.set_parameters(given) == Ok(()));
+    check!(one.parameters() == Ok(given));
+    check!(other.parameters() == Ok(Parameters::default()));
+    Ok(())
+}
+
+/// Padding that is not zero, more than INT_MAX microseconds and a preference that is neither 0 nor 1 are refused, and change nothing.
+#[case(IOCTL_EVENTPOLL_2, "ERRORS", needs = [Need::Facility(PARAMETERS)])]
+fn parameters_out_of_range_are_refused() -> Verdict {
+    let epoll = Epoll::new()?;
+    let given = Parameters { usecs: i32::MAX as u32, budget: 8, prefer: 1, pad: 0 };
+    check!(epoll.set_parameters(given) == Ok(()));
+    for wrong in [
+        Parameters { pad: 1, ..Parameters::default() },
+        Parameters { usecs: 1 << 31, ..Parameters::default() },
+        Parameters { prefer: 2, ..Parameters::default() },
+    ] {
+        check!(epoll.set_parameters(wrong) == Err(EINVAL), "{wrong:?}");
+    }
+    check!(epoll.parameters() == Ok(given));
+    Ok(())
+}
+
+/// A budget beyond NAPI_POLL_WEIGHT takes CAP_NET_ADMIN.
+#[case(IOCTL_EVENTPOLL_2, "ERRORS", needs = [Need::Facility(PARAMETERS), Need::Unprivileged])]
+fn budget_beyond_the_weight_needs_privilege() -> Verdict {
+    const NAPI_POLL_WEIGHT: u16 = 64;
+    let epoll = Epoll::new()?;
+    let most = Parameters { budget: NAPI_POLL_WEIGHT, ..Parameters::default() };
+    check!(epoll.set_parameters(most) == Ok(()));
+    let more = Parameters { budget: NAPI_POLL_WEIGHT + 1, ..most };
+    check!(epoll.set_parameters(more) == Err(EPERM));
+    check!(epoll.parameters() == Ok(most));
     Ok(())
 }
 

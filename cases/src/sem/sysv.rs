@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use libc::{MAP_PRIVATE, PROT_READ, time_t};
 use nix::sched::{CloneFlags, sched_yield, unshare};
 use nix::sys::time::TimeSpec;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -9,6 +10,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Gid, Uid, getegid, geteuid, pause, setresgid, setresuid};
 
 use crate::prelude::*;
+use crate::sys::memory::Memory;
 use crate::sys::program::{A_PROGRAM, Program};
 use crate::sys::sem::{Op, Sem, fork_sharing_undo, highest_value, info};
 use crate::sys::signals::{Action, catch};
@@ -73,6 +75,7 @@ pub const CASES: &[Case] = &[
     undo_is_kept_over_exec,
     setval_clears_undo_in_every_process,
     setall_clears_undo_in_every_process,
+    setall_only_reads_its_array,
     undo_stops_at_zero,
     undo_counts_as_an_operation_of_the_dead_process,
     shared_undo_waits_for_the_last_sharer,
@@ -545,12 +548,12 @@ fn time_limit_of_zero_only_forbids_to_sleep() -> Verdict {
 }
 
 /// The second that the kernel stamps on what happens now.
-fn now() -> Verdict<i64> {
+fn now() -> Verdict<time_t> {
     Ok(clock_gettime(ClockId::CLOCK_REALTIME_COARSE)?.tv_sec())
 }
 
 /// Waits for the clock to come to another second, and some milliseconds more.
-fn next_second() -> Verdict<i64> {
+fn next_second() -> Verdict<time_t> {
     let before = now()?;
     while now()? == before {
         std::thread::sleep(Duration::from_millis(5));
@@ -946,6 +949,19 @@ fn setall_clears_undo_in_every_process() -> Verdict {
     one.join()?;
     two.join()?;
     check!((sem.all(), other.all()) == (Ok(vec![5, 6]), Ok(vec![9])));
+    Ok(())
+}
+
+/// SETALL takes its values from an array that may lie in memory that is only readable.
+#[case(SEMCTL_2, "DESCRIPTION")]
+fn setall_only_reads_its_array() -> Verdict {
+    let sem = Sem::private(&[9, 9])?;
+    let values: Vec<u8> = [3_u16, 4].iter().flat_map(|value| value.to_ne_bytes()).collect();
+    let array = Memory::anonymous(values.len(), MAP_PRIVATE)?;
+    array.fill(&values);
+    array.protect(PROT_READ)?;
+    check!(sem.set_all_from(array) == Ok(()));
+    check!(sem.all() == Ok(vec![3, 4]));
     Ok(())
 }
 

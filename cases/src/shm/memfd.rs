@@ -1,6 +1,8 @@
 //! Memory files and their seals.
 
-use libc::{MAP_PRIVATE, MAP_SHARED, PROT_READ};
+use std::fs::File;
+
+use libc::{MAP_PRIVATE, MAP_SHARED, PROT_READ, off_t};
 use nix::fcntl::{FallocateFlags, SealFlag, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, setrlimit};
@@ -10,7 +12,7 @@ use nix::unistd::ftruncate;
 
 use crate::prelude::*;
 use crate::sys::memory::{Memory, READ_WRITE, page_size};
-use crate::sys::shm::{memory_file, seal, seals};
+use crate::sys::shm::{MEMFD_SECRET, memory_file, seal, seals, secret_file};
 
 /// The cases of this module.
 pub const CASES: &[Case] = &[
@@ -29,6 +31,8 @@ pub const CASES: &[Case] = &[
     pipe_has_no_seals,
     execute_seal_fixes_a_program,
     huge_file_can_be_sealed,
+    secret_memory_is_shared_by_its_descriptor,
+    secret_memory_is_hidden_from_other_processes,
     unknown_seal_is_refused,
     unknown_flag_is_refused,
     file_without_a_free_descriptor_is_refused,
@@ -47,7 +51,7 @@ const EXECUTE_SEAL: Facility = Facility {
 fn memory_file_is_shared_by_its_descriptor() -> Verdict {
     let file = memfd_create("ipcspec", MFdFlags::empty())?;
     check!(fstat(&file)?.st_size == 0);
-    ftruncate(&file, page_size() as i64)?;
+    ftruncate(&file, page_size() as off_t)?;
     let shared = Memory::shared(&file, page_size())?;
     Child::spawn(|| {
         shared.unmap()?;
@@ -95,7 +99,7 @@ fn name_has_at_most_249_bytes() -> Verdict {
 ])]
 fn each_seal_refuses_its_own_operation() -> Verdict {
     let refused = |sealed: bool| if sealed { Err(EPERM) } else { Ok(()) };
-    let page = page_size() as i64;
+    let page = page_size() as off_t;
     for which in [SealFlag::F_SEAL_SHRINK, SealFlag::F_SEAL_GROW, SealFlag::F_SEAL_WRITE] {
         let file = memory_file(2 * page_size())?;
         seal(&file, which)?;
@@ -122,7 +126,7 @@ fn each_seal_refuses_its_own_operation() -> Verdict {
 #[case(F_ADD_SEALS_2CONST, "DESCRIPTION", needs = [Need::Proc])]
 fn seals_hold_for_open_and_fallocate() -> Verdict {
     let refused = |sealed: bool| if sealed { Err(EPERM) } else { Ok(()) };
-    let page = page_size() as i64;
+    let page = page_size() as off_t;
     let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
     for which in [SealFlag::F_SEAL_SHRINK, SealFlag::F_SEAL_GROW, SealFlag::F_SEAL_WRITE] {
         let file = memory_file(page_size())?;
@@ -154,8 +158,8 @@ fn write_never_passes_a_sealed_end() -> Verdict {
     let bytes = vec![b'x'; 2 * page];
     let across = pwrite(&file, &bytes, 0);
     check!(across == Err(EPERM) || across == Ok(page), "{across:?}");
-    check!(pwrite(&file, &bytes, page as i64) == Err(EPERM));
-    check!(fstat(&file)?.st_size == page as i64);
+    check!(pwrite(&file, &bytes, page as off_t) == Err(EPERM));
+    check!(fstat(&file)?.st_size == page as off_t);
     check!(pwrite(&file, &bytes[..page], 0) == Ok(page));
     Ok(())
 }
@@ -234,7 +238,7 @@ fn seals_belong_to_the_inode() -> Verdict {
     })?
     .join()?;
     check!(seals(&reader) == Ok(SealFlag::F_SEAL_GROW));
-    check!(ftruncate(&file, 2 * page_size() as i64) == Err(EPERM));
+    check!(ftruncate(&file, 2 * page_size() as off_t) == Err(EPERM));
     Ok(())
 }
 
@@ -279,13 +283,58 @@ const HUGE_FILES: Facility = Facility {
 #[case(MEMFD_CREATE_2, "DESCRIPTION", settles = ["memfd_create.2 MFD_HUGETLB"], needs = [Need::Facility(HUGE_FILES), Need::Cap(Cap::IpcLock)])]
 fn huge_file_can_be_sealed() -> Verdict {
     let file = memfd_create("ipcspec", MFdFlags::MFD_HUGETLB | MFdFlags::MFD_ALLOW_SEALING)?;
-    let huge = fstat(&file)?.st_blksize;
-    check!(huge > page_size() as i64);
+    let huge = fstat(&file)?.st_blksize as off_t;
+    check!(huge > page_size() as off_t);
     check!(ftruncate(&file, huge) == Ok(()));
     check!(seals(&file) == Ok(SealFlag::empty()));
     check!(seal(&file, SealFlag::F_SEAL_SHRINK) == Ok(()));
     check!(ftruncate(&file, 0) == Err(EPERM));
     Ok(())
+}
+
+/// A file of secret memory starts empty, and who has its descriptor shares what is stored there.
+#[case(MEMFD_SECRET_2, "DESCRIPTION", needs = [Need::Facility(MEMFD_SECRET)])]
+fn secret_memory_is_shared_by_its_descriptor() -> Verdict {
+    let file = secret_file()?;
+    check!(fstat(&file)?.st_size == 0);
+    ftruncate(&file, page_size() as i64)?;
+    let shared = Memory::shared(&file, page_size())?;
+    Child::spawn(|| {
+        let again = Memory::shared(&file, page_size())?;
+        check!(again.is_zero());
+        again.set(0, b's');
+        Ok(())
+    })?
+    .join()?;
+    check!(shared.get(0) == b's');
+    Ok(())
+}
+
+/// Secret memory is not seen through /proc/PID/mem, where other memory of the process is.
+#[case(MEMFD_SECRET_2, "DESCRIPTION", needs = [Need::Facility(MEMFD_SECRET), Need::Proc])]
+fn secret_memory_is_hidden_from_other_processes() -> Verdict {
+    let plain = Memory::anonymous(page_size(), MAP_PRIVATE)?;
+    let (place, stored, looked) = (Counter::new()?, Latch::new()?, Latch::new()?);
+    let holder = Child::spawn(|| {
+        let file = secret_file()?;
+        ftruncate(&file, page_size() as i64)?;
+        let secret = Memory::shared(&file, page_size())?;
+        secret.set(0, b's');
+        plain.set(0, b'p');
+        place.set(secret.address as u64);
+        stored.open();
+        looked.wait()
+    })?;
+    holder.reaches(stored)?;
+    let memory = File::open(format!("/proc/{}/mem", holder.pid()))?;
+    let look = |address| {
+        let mut byte = [0];
+        pread(&memory, &mut byte, address).map(|_| byte)
+    };
+    check!(look(plain.address as i64) == Ok([b'p']));
+    check!(look(place.get() as i64).is_err());
+    looked.open();
+    holder.join()
 }
 
 /// F_SEAL_EXEC fixes the bits for execution, and on a file that has them its contents and size too.

@@ -4,9 +4,9 @@ use libc::{
     MAP_ANONYMOUS, MAP_DENYWRITE, MAP_EXECUTABLE, MAP_FILE, MAP_FIXED, MAP_FIXED_NOREPLACE,
     MAP_LOCKED, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MAP_STACK, MAP_SYNC,
     MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, MS_ASYNC, MS_INVALIDATE, MS_SYNC, PROT_NONE,
-    PROT_READ, SIGBUS, SIGSEGV,
+    PROT_READ, SIGBUS, SIGSEGV, off_t,
 };
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::uio::{pread, pwrite};
 use nix::unistd::ftruncate;
 
@@ -35,6 +35,8 @@ pub const CASES: &[Case] = &[
     mapping_without_room_grows_only_if_it_may_move,
     mapping_moved_by_mremap_stays_shared,
     mapping_left_in_place_is_empty,
+    shared_mapping_moves_and_is_left_in_place,
+    mappings_move_together_with_the_gap_between_them,
     private_mapping_is_limited_by_rlimit_data,
     length_zero_is_refused,
     mapping_neither_shared_nor_private_is_refused,
@@ -142,10 +144,10 @@ fn private_file_mapping_never_reaches_the_file() -> Verdict {
 #[case(MMAP_2, "DESCRIPTION")]
 fn mapping_begins_at_its_offset() -> Verdict {
     let (page, file) = (page_size(), memory_file(3 * page_size())?);
-    pwrite(&file, b"1", page as i64)?;
-    pwrite(&file, b"2", 2 * page as i64)?;
+    pwrite(&file, b"1", page as off_t)?;
+    pwrite(&file, b"2", 2 * page as off_t)?;
     for kind in [MAP_SHARED, MAP_PRIVATE] {
-        let map = Memory::map(0, 2 * page, READ_WRITE, kind, Some(file.as_fd()), page as i64)?;
+        let map = Memory::map(0, 2 * page, READ_WRITE, kind, Some(file.as_fd()), page as off_t)?;
         check!((map.get(0), map.get(page)) == (b'1', b'2'), "kind {kind}");
     }
     Ok(())
@@ -376,11 +378,70 @@ fn mapping_left_in_place_is_empty() -> Verdict {
     Ok(())
 }
 
+const DONT_UNMAP_SHARED: Facility = Facility {
+    name: "MREMAP_DONTUNMAP of shared mappings",
+    probe: || {
+        let page = Memory::anonymous(page_size(), MAP_SHARED)?;
+        page.remap(page_size(), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0).map(drop)
+    },
+};
+
+/// With MREMAP_DONTUNMAP a shared mapping is at the new address what it was, for all who share it, and the old one stays.
+#[case(MREMAP_2, "DESCRIPTION", needs = [Need::Facility(DONT_UNMAP_SHARED)])]
+fn shared_mapping_moves_and_is_left_in_place() -> Verdict {
+    let old = Memory::anonymous(page_size(), MAP_SHARED)?;
+    old.set(0, 1);
+    let [moved, stored] = [Latch::new()?, Latch::new()?];
+    let peer = Child::spawn(|| {
+        moved.wait()?;
+        old.set(1, 2);
+        stored.open();
+        Ok(())
+    })?;
+    let new = old.remap(page_size(), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0)?;
+    check!(new.address != old.address);
+    moved.open();
+    peer.reaches(stored)?;
+    check!((new.get(0), new.get(1)) == (1, 2));
+    check!(signal_of(|| old.touch(0))? == None);
+    peer.join()
+}
+
+const MOVES_SEVERAL: Facility = Facility {
+    name: "mremap of several mappings",
+    probe: || {
+        let (old, place) = (two_mappings()?, Memory::free(3 * page_size())?);
+        old.remap(old.length, MREMAP_MAYMOVE | MREMAP_FIXED, place.address).map(drop)
+    },
+};
+
+/// Three pages of addresses, of which the first and the last are mapped.
+fn two_mappings() -> nix::Result<Memory> {
+    let all = Memory::anonymous(3 * page_size(), MAP_SHARED)?;
+    all.part(page_size()..2 * page_size()).unmap()?;
+    Ok(all)
+}
+
+/// With MREMAP_FIXED and the same size several mappings move at once, and keep the gap between them.
+#[case(MREMAP_2, "DESCRIPTION", needs = [Need::Facility(MOVES_SEVERAL)])]
+fn mappings_move_together_with_the_gap_between_them() -> Verdict {
+    let (old, place) = (two_mappings()?, Memory::free(3 * page_size())?);
+    let last = 2 * page_size();
+    old.set(0, 1);
+    old.set(last, 2);
+    check!(old.remap(old.length, MREMAP_MAYMOVE | MREMAP_FIXED, place.address) == Ok(place));
+    check!((place.get(0), place.get(last)) == (1, 2));
+    for gone in [old.part(0..1), old.part(last..last + 1), place.part(page_size()..last)] {
+        check!(signal_of(|| gone.touch(0))? == Some(SIGSEGV), "at {:#x}", gone.address);
+    }
+    Ok(())
+}
+
 /// RLIMIT_DATA refuses a private writable mapping beyond it, and counts no shared one.
 #[case(MMAP_2, "ERRORS", settles = ["mmap.2 ENOMEM 3"])]
 fn private_mapping_is_limited_by_rlimit_data() -> Verdict {
     const LIMIT: usize = 64 << 20;
-    setrlimit(Resource::RLIMIT_DATA, LIMIT as u64, LIMIT as u64)?;
+    setrlimit(Resource::RLIMIT_DATA, LIMIT as rlim_t, LIMIT as rlim_t)?;
     check!(Memory::anonymous(LIMIT, MAP_PRIVATE) == Err(ENOMEM));
     check!(Memory::anonymous(LIMIT, MAP_SHARED).map(drop) == Ok(()));
     Ok(())
@@ -430,7 +491,7 @@ refusals! {
     /// Without privilege no more is locked into memory than RLIMIT_MEMLOCK says.
     ["mmap.2 EAGAIN"] locked_mapping_beyond_the_limit_is_refused => EAGAIN: {
         let (_, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
-        setrlimit(Resource::RLIMIT_MEMLOCK, hard.min(page_size() as u64), hard)?;
+        setrlimit(Resource::RLIMIT_MEMLOCK, hard.min(page_size() as rlim_t), hard)?;
         Memory::anonymous(2 * page_size(), MAP_PRIVATE | MAP_LOCKED)
     };
 }

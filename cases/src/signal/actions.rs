@@ -29,6 +29,7 @@ pub const CASES: &[Case] = &[
     sigkill_and_sigstop_take_no_other_action,
     sigkill_and_sigstop_are_never_blocked,
     sigaction_tells_the_action_before,
+    unknown_flag_is_cleared_from_what_is_told,
     resethand_handles_one_signal,
     fork_copies_actions_and_mask,
     threads_share_actions_but_not_masks,
@@ -227,7 +228,7 @@ fn every_other_signal_can_be_caught() -> Verdict {
         check!(Action::record().on(signal) == Ok(()), "{signal:?}");
     }
     for signal in Sig::catchable() {
-        send(getpid(), signal)?;
+        check!(send(getpid(), signal) == Ok(()), "{signal:?}");
         check!(delivered().last() == Some(&signal));
     }
     check!(delivered() == Sig::catchable().collect::<Vec<_>>());
@@ -248,7 +249,7 @@ fn every_other_signal_can_be_ignored() -> Verdict {
     })?;
     child.blocked_in(READ)?;
     for signal in Sig::catchable() {
-        send(child.pid(), signal)?;
+        check!(send(child.pid(), signal) == Ok(()), "{signal:?}");
     }
     child.blocked_in(READ)?;
     write(&w, b".")?;
@@ -313,6 +314,16 @@ fn sigaction_tells_the_action_before() -> Verdict {
     check!(told == Ok((Disposition::Caught, flags | libc::SA_SIGINFO, mask)));
     let told = Action::default().replace(SIGUSR1);
     check!(told == Ok((Disposition::Ignored, libc::SA_SIGINFO, none)));
+    Ok(())
+}
+
+/// A flag that no kernel knows is cleared from what sigaction tells of the action before, and a known one beside it is not.
+#[case(SIGACTION_2, "Dynamically probing for flag bit support", settles = ["sigaction.2 SA_UNSUPPORTED"])]
+fn unknown_flag_is_cleared_from_what_is_told() -> Verdict {
+    const SA_UNSUPPORTED: i32 = 0x400;
+    Action::record().flags(libc::SA_NODEFER | SA_UNSUPPORTED).on(SIGUSR1)?;
+    let (_, told, _) = Action::default().replace(SIGUSR1)?;
+    check!(told & (libc::SA_NODEFER | SA_UNSUPPORTED) == libc::SA_NODEFER);
     Ok(())
 }
 

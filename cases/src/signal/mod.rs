@@ -4,6 +4,7 @@ pub mod actions;
 pub mod delivery;
 pub mod interruption;
 pub mod pending;
+pub mod pidfd;
 pub mod sources;
 pub mod terminal;
 
@@ -19,6 +20,7 @@ pub const CASES: &[&[Case]] = &[
     delivery::CASES,
     interruption::CASES,
     pending::CASES,
+    pidfd::CASES,
     sources::CASES,
     terminal::CASES,
 ];

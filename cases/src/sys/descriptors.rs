@@ -92,6 +92,21 @@ pub fn lent(fd: &OwnedFd) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(fd.as_raw_fd()) }
 }
 
+/// `CLOSE_RANGE_CLOEXEC`, asked for a range in which nothing is open.
+pub const CLOSE_RANGE_CLOEXEC: Facility =
+    Facility { name: "CLOSE_RANGE_CLOEXEC", probe: || close_range_on_exec(u32::MAX) };
+
+/// `close_range` with `CLOSE_RANGE_CLOEXEC`, from this descriptor to the last.
+pub fn close_on_exec_from(fd: impl AsFd) -> Result<()> {
+    close_range_on_exec(fd.as_fd().as_raw_fd() as u32)
+}
+
+fn close_range_on_exec(first: u32) -> Result<()> {
+    const CLOEXEC: u32 = 1 << 2;
+    // SAFETY: takes numbers, and closes nothing of this process.
+    answer(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOEXEC) }).map(drop)
+}
+
 /// A copy of another process's descriptor, taken with `pidfd_getfd`.
 pub fn foreign_fd(process: i32, fd: c_int) -> Result<OwnedFd> {
     // SAFETY: both calls take numbers; what they give is ours alone.
@@ -125,9 +140,10 @@ pub fn write_from(fd: impl AsFd, memory: Memory, bytes: usize) -> Result<usize> 
         .map(|n| n as usize)
 }
 
-/// An address that no process can have mapped.
+/// An address that no process can have mapped: that of the last 4 KiB. A
+/// program of 32 bits may have its stack just below.
 fn nowhere() -> *mut libc::c_void {
-    std::ptr::without_provenance_mut(usize::MAX - 0xffff)
+    std::ptr::without_provenance_mut(usize::MAX - 0xfff)
 }
 
 /// `read` of so many bytes to an address outside the address space.
@@ -152,7 +168,7 @@ pub struct DescriptorLimit {
 
 impl DescriptorLimit {
     /// Sets the limit.
-    pub fn leave(room: u64) -> Result<Self> {
+    pub fn leave(room: rlim_t) -> Result<Self> {
         let lowest = open(".", OFlag::O_PATH, Mode::empty())?.as_raw_fd();
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, lowest as rlim_t + room, hard)?;

@@ -42,6 +42,39 @@ pub const EPOLL_PWAIT2: Facility = Facility {
     probe: || Epoll::new()?.wait_precisely(Some(Duration::ZERO), None).map(drop),
 };
 
+/// `EPIOCGPARAMS`.
+pub const PARAMETERS: Facility =
+    Facility { name: "EPIOCGPARAMS", probe: || Epoll::new()?.parameters().map(drop) };
+
+/// `struct epoll_params`: how an instance polls network devices.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Parameters {
+    /// How long, in microseconds.
+    pub usecs: u32,
+    /// Packets at a time, at most.
+    pub budget: u16,
+    /// 1 where the application would rather poll than be interrupted, else 0.
+    pub prefer: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+nix::ioctl_write_ptr!(
+    /// `EPIOCSPARAMS`
+    set_parameters,
+    0x8a,
+    0x01,
+    Parameters
+);
+nix::ioctl_read!(
+    /// `EPIOCGPARAMS`
+    get_parameters,
+    0x8a,
+    0x02,
+    Parameters
+);
+
 /// An event: the data of its registration, and what is reported.
 pub type Event = (u64, EpollFlags);
 
@@ -158,6 +191,20 @@ impl Epoll {
             unsafe { libc::syscall(call, epoll, events, 1, timeout, mask, 8_usize) as c_int }
         })?;
         Ok(events.first().map(|event| event.1))
+    }
+
+    /// `EPIOCGPARAMS`.
+    pub fn parameters(&self) -> Result<Parameters> {
+        // Poisoned: the kernel fills it whole.
+        let mut told = Parameters { usecs: !0, budget: !0, prefer: !0, pad: !0 };
+        // SAFETY: there is room for what is told.
+        unsafe { get_parameters(self.raw(), &raw mut told) }.map(|_| told)
+    }
+
+    /// `EPIOCSPARAMS`.
+    pub fn set_parameters(&self, parameters: Parameters) -> Result<()> {
+        // SAFETY: the kernel only reads it.
+        unsafe { set_parameters(self.raw(), &raw const parameters) }.map(drop)
     }
 
     fn raw(&self) -> c_int {

@@ -11,6 +11,7 @@ pub mod files;
 pub mod memory;
 pub mod mq;
 pub mod msg;
+pub mod pidfd;
 pub mod pipes;
 pub mod poll;
 pub mod posix_sem;

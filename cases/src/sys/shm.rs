@@ -1,15 +1,16 @@
 //! System V shared memory and memory files.
 
 use std::ops::Deref;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
-use ipcspec_harness::{Verdict, remember};
+use ipcspec_harness::{Facility, Verdict, remember};
 use libc::{c_int, c_ulong, shmid_ds};
 use nix::Result;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::memory::Memory;
+use super::sysv::SHMCTL;
 use super::{answer, unique_key};
 
 /// In the mode of a segment: it goes with its last attach.
@@ -70,14 +71,16 @@ impl Segment {
         status(self.id, libc::IPC_STAT).map(|(_, status)| status)
     }
 
-    /// `IPC_STAT` into this piece of memory.
+    /// `IPC_STAT` into this piece of memory, past the C library, which may
+    /// copy less.
     pub fn stat_into(self, memory: Memory) -> Result<()> {
         // SAFETY: what the kernel writes there is the case's.
-        answer(unsafe { libc::shmctl(self.id, libc::IPC_STAT, memory.pointer()) }).map(drop)
+        let at = memory.pointer::<libc::c_void>();
+        answer(unsafe { libc::syscall(SHMCTL, self.id, libc::IPC_STAT, at) }).map(drop)
     }
 
     /// How often it is attached.
-    pub fn attaches(self) -> Result<u64> {
+    pub fn attaches(self) -> Result<c_ulong> {
         self.stat().map(|status| status.shm_nattch)
     }
 
@@ -216,8 +219,22 @@ pub fn detach(address: usize) -> Result<()> {
 /// A new memory file of `size` bytes that can be sealed.
 pub fn memory_file(size: usize) -> Verdict<OwnedFd> {
     let file = memfd_create("ipcspec", MFdFlags::MFD_ALLOW_SEALING | MFdFlags::MFD_CLOEXEC)?;
-    nix::unistd::ftruncate(&file, size as i64)?;
+    nix::unistd::ftruncate(&file, size as libc::off_t)?;
     Ok(file)
+}
+
+/// `memfd_secret`, which is not in every kernel, and not switched on in all
+/// that have it.
+pub const MEMFD_SECRET: Facility =
+    Facility { name: "memfd_secret", probe: || secret_file().map(drop) };
+
+/// A new file of secret memory, of no size yet.
+pub fn secret_file() -> Result<OwnedFd> {
+    // SAFETY: takes a number; what it gives is ours alone.
+    unsafe {
+        let fd = answer(libc::syscall(libc::SYS_memfd_secret, 0))?;
+        Ok(OwnedFd::from_raw_fd(fd as c_int))
+    }
 }
 
 /// `F_ADD_SEALS`.
