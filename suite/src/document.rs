@@ -70,7 +70,7 @@ pub fn render(cases: &[&'static Case], results: &Path) -> Result<String> {
     text += PREAMBLE;
     text += &judges(&faults::recorded(results)?, &coverage);
     text += &targets(cases, &runs);
-    let _ = write!(text, "{MATRIX}{}\n", report::matrix(&table));
+    let _ = writeln!(text, "{MATRIX}{}", report::matrix(&table));
     text += &claims(&coverage, &table);
     text += &documented(&coverage);
     text += DIVERGENCES;

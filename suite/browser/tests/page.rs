@@ -544,6 +544,9 @@ async fn many_cases_are_few_elements(driver: &Driver, pages: &Pages) -> Outcome 
     page.keys("/").await?;
     page.keys("case_1234").await?;
     same!(page.cases().await?, ["case_1234"]);
+    // The panel leaves the cell in sight that it was opened from.
+    page.click("tr.l3 td[data-place='13']").await?;
+    same!(page.get("document.querySelector('td.chosen').getBoundingClientRect().right <= document.getElementById('panel').offsetLeft").await?, true);
     same!(page.complaints().await?, Value::Array(vec![]));
     Ok(page.0.close().await?)
 }

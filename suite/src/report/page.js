@@ -215,6 +215,7 @@ function cell(td, it, place) {
   const verdict = it.cells[columns[place]];
   const changed = state.view === "changes" && changedAt(it, place);
   td.className = "cell " + CLASSES[verdict] + (changed ? " changed" : "");
+  if (it.path === state.at && targets[columns[place]].name === state.on) td.classList.add("chosen");
   td.append(glyph(verdict), " " + WORDS[verdict]);
   if (changed) td.append(el("small", {}, "was " + WORDS[before(it, place)]));
 }
@@ -383,9 +384,14 @@ function facts(index) {
   const pairs = index === undefined ? [] : details[index];
   for (let i = 0; i < pairs.length; i += 2) {
     const [label, text] = [strings[pairs[i]], strings[pairs[i + 1]]];
+    const last = dl.lastElementChild;
+    if (last && last.previousElementSibling.textContent === label) {
+      last.firstChild.append("\n" + text);
+      continue;
+    }
     const told = label === "output" || label === "kernel" ? el("pre", { tabindex: "0", "aria-label": label }, text)
       : ["call", "wanted", "got", "at"].includes(label) ? el("code", {}, text)
-      : linked(text);
+      : el("span", {}, linked(text));
     dl.append(el("dt", {}, label), el("dd", {}, told));
   }
   return dl;
@@ -398,6 +404,7 @@ function caseParts(it) {
     if (!groups.has(key)) groups.set(key, { verdict, detail: it.detail.get(column), columns: [] });
     groups.get(key).columns.push(column);
   });
+  const asked = ({ verdict, columns: on }) => bad(verdict) || on.some((column) => targets[column].name === state.on);
   const weight = (v) => (bad(v) ? 0 : v === HELD ? 1 : v === SKIPPED ? 2 : 3);
   const results = [...groups.values()].sort((a, b) => weight(a.verdict) - weight(b.verdict) || a.columns[0] - b.columns[0]);
   return [
@@ -411,15 +418,14 @@ function caseParts(it) {
         el("header", {}, el("b", { class: CLASSES[verdict] }, glyph(verdict), " ", WORDS[verdict]),
           el("span", { class: "names" }, ...breakable(names.join(", ")))));
       const told = facts(detail);
-      if (bad(verdict) || names.includes(state.on)) {
+      if (asked({ verdict, columns: on })) {
         const chosen = names.includes(state.on) ? state.on : names[0];
         told.append(el("dt", {}, "reproduce"), el("dd", {}, command("ipcspec run " + it.path), command("ipcspec-lab run " + chosen + " -- " + it.path)));
       }
       if (told.children.length) box.append(told);
       return box;
     }),
-    el("h3", {}, "To ask any target"),
-    command("ipcspec run " + it.path),
+    ...(results.some(asked) ? [] : [el("h3", {}, "To ask a target"), command("ipcspec run " + it.path)]),
   ];
 }
 
@@ -470,6 +476,13 @@ function open(at, on) {
   writeFragment(true);
   panel(true);
   paint(true);
+  // The panel takes room from the matrix.
+  const place = columns.findIndex((column) => targets[column].name === state.on);
+  const cell = head.rows[0].cells[place + 1];
+  if (place < 0) return;
+  const first = head.rows[0].cells[0].offsetWidth;
+  const hidden = cell.offsetLeft + cell.offsetWidth + 1 - scroll.clientWidth;
+  scroll.scrollLeft = Math.min(Math.max(scroll.scrollLeft, hidden), cell.offsetLeft - first);
 }
 function close() {
   const at = state.at;
@@ -532,6 +545,11 @@ head.addEventListener("click", (event) => {
 body.addEventListener("keydown", (event) => {
   const tr = event.target.closest("tr[data-row]");
   if (!tr || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.shiftKey && event.key.startsWith("Arrow")) {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key] || 0;
+    scroll.scrollBy({ left: step * 2 * head.rows[0].cells[1].offsetWidth });
+    return;
+  }
   const index = Number(tr.dataset.row);
   const row = rows[index];
   const page = Math.max(1, Math.floor(scroll.clientHeight / 56) - 1);
