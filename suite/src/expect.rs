@@ -18,13 +18,21 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    test: String,
+    test: Tests,
     #[serde(default)]
     when: toml::Table,
     outcome: Outcome,
     reason: String,
     #[serde(default)]
     reference: String,
+}
+
+/// One pattern, or several that are expected to come out alike for one reason.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Tests {
+    One(String),
+    Several(Vec<String>),
 }
 
 /// The entries of a file that apply to one run.
@@ -46,17 +54,24 @@ impl Expectations {
         let facts = serde_json::to_value(start).expect("a start record can be serialized");
         let mut read = Self::default();
         for entry in parsed.expect {
-            let place = format!("{file}: entry {:?}", entry.test);
-            let pattern =
-                Pattern::new(&entry.test).map_err(|trouble| Trouble::with(&place, trouble))?;
-            if !applies(&entry.when, &facts).map_err(|trouble| Trouble::with(&place, trouble))? {
-                continue;
+            let Entry { test, when, outcome, reason, reference } = entry;
+            let tests = match test {
+                Tests::One(test) => vec![test],
+                Tests::Several(tests) => tests,
+            };
+            let expectation = Expectation { outcome, reason, reference };
+            for test in tests {
+                let place = format!("{file}: entry {test:?}");
+                let pattern =
+                    Pattern::new(&test).map_err(|trouble| Trouble::with(&place, trouble))?;
+                if !applies(&when, &facts).map_err(|trouble| Trouble::with(&place, trouble))? {
+                    continue;
+                }
+                if !cases.iter().any(|case| pattern.matches(&case.path())) {
+                    read.stale.push(format!("{test:?} matches no case"));
+                }
+                read.entries.push((pattern, expectation.clone()));
             }
-            if !cases.iter().any(|case| pattern.matches(&case.path())) {
-                read.stale.push(format!("{:?} matches no case", entry.test));
-            }
-            let Entry { outcome, reason, reference, .. } = entry;
-            read.entries.push((pattern, Expectation { outcome, reason, reference }));
         }
         Ok(read)
     }

@@ -265,6 +265,21 @@ impl Socket {
         }
     }
 
+    /// Sends until there is no room for a further byte, and in large messages
+    /// as long as that goes; the number of bytes.
+    pub fn fill_up(&self) -> Result<usize> {
+        Ok(self.fill(&[b'-'; 1000])? + self.fill(b"-")?)
+    }
+
+    /// Receives so many bytes, in as many messages as they come in.
+    pub fn drain(&self, bytes: usize) -> Result<()> {
+        let mut left = bytes;
+        while left > 0 {
+            left -= self.recv_bytes(left.min(1000), 0)?.len();
+        }
+        Ok(())
+    }
+
     /// `recv` without flags, with room for so many bytes: what came, as text.
     pub fn recv(&self, room: usize) -> Result<String> {
         self.recv_with(room, 0)
