@@ -400,6 +400,9 @@ async fn shows_differences_and_changes(driver: &Driver, pages: &Pages) -> Outcom
     same!(page.cases().await?, ["rounded", "rolled_back", "forgotten"]);
     same!(page.get("[...document.querySelectorAll('td.changed')].map((it) => [Number(it.dataset.place), it.innerText])").await?,
         [json!([2, "○ absent\nwas held"]), json!([1, "✓ held\nwas violated"]), json!([2, "† killed\nwas held"])]);
+    page.click("#views button[data-view='unexplained']").await?;
+    same!(page.cases().await?, ["rounded", "forgotten"]);
+    page.click("#views button[data-view='changes']").await?;
     page.click("#columns summary").await?;
     page.click("#columns input[value='old']").await?;
     same!(page.cases().await?, ["rounded", "forgotten"]);

@@ -70,6 +70,8 @@ pub fn divergences(table: &Table, heading: &str, reading: &dyn Fn(&Row) -> Strin
         if groups.is_empty() {
             continue;
         }
+        // What few behaviours have in common is what one version changed.
+        groups.sort_by_key(|(_, rows)| rows.len());
         let behaviours: usize = groups.iter().map(|(_, rows)| rows.len()).sum();
         let _ = writeln!(text, "{heading} {mechanism} ({behaviours})\n");
         for (sides, rows) in groups {
@@ -115,7 +117,10 @@ pub fn reason(row: &Row) -> String {
     reasons.join("; ")
 }
 
-/// Who said what: `**violated** on a, b; **held** on the others`.
+/// Up to how many targets that hold are named beside those that do not.
+const NAMED: usize = 3;
+
+/// Who said what: `**violated** on a, b; **held** on the other 9`.
 fn sides(table: &Table, row: &Row) -> String {
     let with = |wanted: Option<Outcome>| -> Vec<&str> {
         let columns = table.runs.iter().zip(&row.records);
@@ -130,10 +135,14 @@ fn sides(table: &Table, row: &Row) -> String {
     };
     let mut parts: Vec<_> =
         Outcome::ALL.into_iter().filter(|it| is_divergence(*it)).filter_map(told).collect();
-    parts.extend([Outcome::Held, Outcome::Skipped].into_iter().filter_map(told));
+    parts.extend(told(Outcome::Skipped));
     let not_run = with(None);
     if !not_run.is_empty() {
         parts.push(format!("not run on {}", not_run.join(", ")));
+    }
+    match with(Some(Outcome::Held)).len() {
+        0..=NAMED => parts.extend(told(Outcome::Held)),
+        others => parts.push(format!("**held** on the other {others}")),
     }
     parts.join("; ") + ":"
 }

@@ -45,11 +45,12 @@ const plural = (count, word) => number(count) + " " + word + (count === 1 ? "" :
 const breakable = (text) => text.split(/(?<=[-_])/).flatMap((part, i) => (i ? [el("wbr"), part] : [part]));
 
 // What is shown; all of it stands in the fragment.
-const VIEWS = [["all", "All"], ["differences", "Differences"], ["changes", "Changes"]];
+const VIEWS = [["all", "All"], ["differences", "Differences"], ["changes", "Changes"], ["unexplained", "Unexplained"]];
 const HINTS = {
   all: "Every case",
   differences: "Cases whose verdicts differ between the targets that are shown; skipped is no verdict here",
   changes: "Cases whose verdict is another than at the next target to the left that gave one",
+  unexplained: "Cases that did not hold on a target though no expectation says why",
 };
 const state = { q: "", m: "", v: new Set(), view: "all", hide: new Set(), at: "", on: "" };
 let columns = [];
@@ -109,10 +110,17 @@ const changedAt = (it, place) => {
   const left = before(it, place);
   return answers(verdict) && left !== NONE && left !== verdict;
 };
+/** Whether an expectation says why it came out like this. */
+function explained(it, column) {
+  const pairs = details[it.detail.get(column)] || [];
+  const at = pairs.findIndex((label, i) => i % 2 === 0 && strings[label] === "expected");
+  return at >= 0 && strings[pairs[at + 1]] === WORDS[it.cells[column]];
+}
 const inView = {
   all: () => true,
   differences: (it) => new Set(columns.map((column) => it.cells[column]).filter(answers)).size > 1,
   changes: (it) => columns.some((_, place) => changedAt(it, place)),
+  unexplained: (it) => columns.some((column) => bad(it.cells[column]) && !explained(it, column)),
 };
 const narrowed = () => state.q || state.v.size || state.view !== "all";
 const isOpen = (key) => Boolean(narrowed()) !== turned.has(key);
@@ -280,11 +288,14 @@ function empty() {
   box.hidden = rows.length > 0;
   grid.hidden = rows.length === 0;
   if (rows.length) return;
-  const few = columns.length < 2 && state.view !== "all";
+  const compares = state.view === "differences" || state.view === "changes";
+  const few = columns.length < 2 && compares;
   const plain = !state.q && !state.m && !state.v.size;
   const [title, why] = few
     ? ["Nothing to compare", "This view needs at least two targets that are shown."]
-    : plain && state.view !== "all"
+    : plain && state.view === "unexplained"
+      ? ["All is explained", "Of every case that did not hold on a target that is shown, an expectation says why."]
+    : plain && compares
       ? ["They agree", "Every case that was answered has the same verdict on all targets that are shown."]
       : cases.length ? ["No case matches", "Filters narrow this view to nothing."] : ["No cases", "The streams have no records of cases."];
   box.replaceChildren(el("h2", {}, title), el("p", {}, why),
@@ -367,7 +378,7 @@ function manual([page, section]) {
   const number = page.slice(page.lastIndexOf(".") + 1)[0];
   const anchor = SECTIONS.test(section) ? "#" + section.replaceAll(" ", "_") : "";
   const link = "https://man7.org/linux/man-pages/man" + number + "/" + page + ".html" + anchor;
-  return el("li", {}, el("a", { href: link, rel: "noreferrer" }, pageName(page)), ", " + section);
+  return el("span", {}, el("a", { href: link, rel: "noreferrer" }, pageName(page)), ", " + section);
 }
 function command(text) {
   const button = el("button", { type: "button", "aria-label": "Copy " + text, click: () => {
@@ -376,7 +387,12 @@ function command(text) {
   } }, "Copy");
   return el("div", { class: "copy" }, el("code", {}, text), button);
 }
-const linked = (text) => /^https?:\/\//.test(text) ? el("a", { href: text, rel: "noreferrer" }, text) : text;
+/** An address, or a place in the manual pages, as a link. */
+function linked(text) {
+  if (/^https?:\/\//.test(text)) return el("a", { href: text, rel: "noreferrer" }, text);
+  const place = text.match(/^([\w.-]+)\((\d\w*)\), ([^;]+)$/);
+  return place ? manual([place[1] + "." + place[2], place[3]]) : el("span", {}, text);
+}
 
 /** What one detail says, pair by pair. */
 function facts(index) {
@@ -391,7 +407,7 @@ function facts(index) {
     }
     const told = label === "output" || label === "kernel" ? el("pre", { tabindex: "0", "aria-label": label }, text)
       : ["call", "wanted", "got", "at"].includes(label) ? el("code", {}, text)
-      : el("span", {}, linked(text));
+      : linked(text);
     dl.append(el("dt", {}, label), el("dd", {}, told));
   }
   return dl;
@@ -410,7 +426,7 @@ function caseParts(it) {
   return [
     el("p", { class: "crumbs" }, ...it.path.split(/(?<=::)/).flatMap((part) => [part, el("wbr")])),
     el("h2", { id: "panel-title", tabindex: "-1" }, it.claim || it.path),
-    el("ul", { class: "sources", "aria-label": "Documented in" }, ...it.pages.map(manual)),
+    el("ul", { class: "sources", "aria-label": "Documented in" }, ...it.pages.map((page) => el("li", {}, manual(page)))),
     el("h3", {}, "What the targets said"),
     ...results.map(({ verdict, detail, columns: on }) => {
       const names = on.map((column) => targets[column].name);
