@@ -2,6 +2,9 @@
 //! sentence, by standing between the processes of a case and the kernel; so
 //! the cases are judged, and the fuzzer.
 
+// Numbers of calls, registers and layouts are those of x86-64.
+#![cfg(target_arch = "x86_64")]
+
 // So that what #[fault] writes finds its way here too.
 extern crate self as ipcspec_faults;
 

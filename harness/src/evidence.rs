@@ -24,9 +24,23 @@ use crate::{Failure, Verdict};
 pub struct Syscalls {
     /// `semop`.
     pub name: &'static str,
-    /// `[SYS_semop, SYS_semtimedop]`.
+    /// `[SYS_semop, SYS_semtimedop]`, or what [`multiplexed`] gives.
     pub numbers: &'static [libc::c_long],
 }
+
+/// The number by which a call is told here that is entered as call `which` of
+/// ipc(2) or socketcall(2), as C libraries of i386 do.
+pub const fn multiplexed(multiplexer: libc::c_long, which: libc::c_long) -> libc::c_long {
+    which << 16 | multiplexer
+}
+
+/// The calls whose first argument says which call is meant.
+const MULTIPLEXERS: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86")]
+    (libc::SYS_ipc),
+    #[cfg(target_arch = "x86")]
+    (libc::SYS_socketcall),
+];
 
 /// How it is known that a task sleeps; each is weaker than the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -295,10 +309,18 @@ fn parse(file: &File) -> Doing {
         Err(_) => Doing::Unknown,
         Ok(length) => {
             let text = std::str::from_utf8(&buffer[..length]).unwrap_or_default();
-            match text.split_ascii_whitespace().next() {
+            let mut words = text.split_ascii_whitespace();
+            match words.next() {
                 Some("running") => Doing::Running,
                 Some(number) => match number.parse() {
                     Ok(-1) => Doing::Elsewhere,
+                    Ok(number) if MULTIPLEXERS.contains(&number) => {
+                        let which = words.next().and_then(|word| word.strip_prefix("0x"));
+                        match which.map(|digits| libc::c_long::from_str_radix(digits, 16)) {
+                            Some(Ok(which)) => Doing::Call(multiplexed(number, which)),
+                            _ => Doing::Unknown,
+                        }
+                    }
                     Ok(number) => Doing::Call(number),
                     Err(_) => Doing::Unknown,
                 },
@@ -315,6 +337,9 @@ macro_rules! name_syscalls {
                 $(#[$only])*
                 n if n == libc::$name => stringify!($name).trim_start_matches("SYS_").to_owned(),
             )*
+            other if other >> 16 > 0 => {
+                format!("call {} of {}", other >> 16, syscall_name(other & 0xffff))
+            }
             other => format!("system call {other}"),
         }
     };
@@ -326,15 +351,23 @@ fn syscall_name(number: libc::c_long) -> String {
         SYS_read SYS_write SYS_readv SYS_writev SYS_openat SYS_close SYS_ioctl SYS_fcntl
         SYS_futex SYS_wait4 SYS_waitid SYS_nanosleep SYS_clock_nanosleep SYS_ppoll SYS_pselect6
         SYS_epoll_pwait SYS_splice SYS_tee SYS_vmsplice SYS_sendfile
-        SYS_semop SYS_semtimedop SYS_semctl SYS_msgsnd SYS_msgrcv SYS_shmat
         SYS_mq_timedsend SYS_mq_timedreceive SYS_rt_sigtimedwait SYS_rt_sigsuspend
-        SYS_accept SYS_accept4 SYS_connect SYS_sendto SYS_recvfrom SYS_sendmsg SYS_recvmsg
+        SYS_accept4 SYS_connect SYS_sendto SYS_recvfrom SYS_sendmsg SYS_recvmsg
         SYS_sendmmsg SYS_recvmmsg SYS_exit_group SYS_exit SYS_execve SYS_munmap SYS_mmap
         SYS_sched_yield SYS_flock SYS_fsync SYS_getpid SYS_restart_syscall
-        #[cfg(target_arch = "x86_64")] SYS_open
-        #[cfg(target_arch = "x86_64")] SYS_pause
-        #[cfg(target_arch = "x86_64")] SYS_poll
-        #[cfg(target_arch = "x86_64")] SYS_select
-        #[cfg(target_arch = "x86_64")] SYS_epoll_wait
+        #[cfg(not(target_arch = "x86"))] SYS_semop
+        #[cfg(not(target_arch = "x86"))] SYS_semtimedop
+        #[cfg(not(target_arch = "x86"))] SYS_semctl
+        #[cfg(not(target_arch = "x86"))] SYS_msgsnd
+        #[cfg(not(target_arch = "x86"))] SYS_msgrcv
+        #[cfg(not(target_arch = "x86"))] SYS_shmat
+        #[cfg(not(target_arch = "x86"))] SYS_accept
+        #[cfg(target_arch = "x86")] SYS_ipc
+        #[cfg(target_arch = "x86")] SYS_socketcall
+        #[cfg(not(target_arch = "aarch64"))] SYS_open
+        #[cfg(not(target_arch = "aarch64"))] SYS_pause
+        #[cfg(not(target_arch = "aarch64"))] SYS_poll
+        #[cfg(not(target_arch = "aarch64"))] SYS_select
+        #[cfg(not(target_arch = "aarch64"))] SYS_epoll_wait
     )
 }

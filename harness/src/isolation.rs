@@ -260,7 +260,8 @@ pub fn writable_directory() -> Option<PathBuf> {
     })
 }
 
-fn raise_loopback() -> io::Result<()> {
+/// Brings the loopback interface of this network namespace up, if it is not.
+pub fn raise_loopback() -> io::Result<()> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
     use std::os::fd::AsRawFd;
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;

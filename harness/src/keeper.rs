@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::socket::{self, MsgFlags};
 use nix::sys::stat::{Mode, umask};
@@ -44,9 +44,9 @@ pub(crate) const ORDERS: &str = "IPCSPEC_WORKER_ORDERS";
 /// Bytes of output that are kept of one case.
 const OUTPUT_KEPT: usize = 128 * 1024;
 /// Address space of one process of a case.
-const MEMORY: u64 = 1 << 30;
+const MEMORY: rlim_t = 1 << 30;
 /// Descriptors of one process of a case.
-const DESCRIPTORS: u64 = 1024;
+const DESCRIPTORS: rlim_t = 1024;
 /// How long a killed process may take to go.
 const REAPING: Duration = Duration::from_secs(10);
 
@@ -262,7 +262,7 @@ fn prepare() -> std::io::Result<Desk> {
         std::env::set_var("LC_ALL", "C");
     }
     SigSet::from(Signal::SIGCHLD).thread_block()?;
-    let limit = |resource, soft: u64| {
+    let limit = |resource, soft: rlim_t| {
         let (_, hard) = getrlimit(resource)?;
         setrlimit(resource, soft.min(hard), hard)
     };
@@ -312,7 +312,7 @@ fn reset_signals() {
     // libraries hide two signals of theirs, so the system call is made.
     unsafe {
         let default: [u64; 4] = [0; 4];
-        for signal in 1..=64_i64 {
+        for signal in 1..=64_i32 {
             libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0, 8);
         }
         let mut stack: libc::stack_t = std::mem::zeroed();

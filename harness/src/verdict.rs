@@ -26,12 +26,15 @@ pub enum Outcome {
     Skipped,
     /// The case itself could not do its work.
     Broken,
+    /// The target died while the case ran, and again when it was tried again.
+    /// Nobody on the target could tell: whoever started it does.
+    Killed,
 }
 
 impl Outcome {
-    /// All five, in the order in which they are counted.
-    pub const ALL: [Self; 5] =
-        [Self::Held, Self::Violated, Self::Absent, Self::Skipped, Self::Broken];
+    /// All, in the order in which they are counted.
+    pub const ALL: [Self; 6] =
+        [Self::Held, Self::Violated, Self::Absent, Self::Skipped, Self::Broken, Self::Killed];
 
     /// The word for it, as in events and expectations.
     pub const fn word(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Outcome {
             Self::Absent => "absent",
             Self::Skipped => "skipped",
             Self::Broken => "broken",
+            Self::Killed => "killed",
         }
     }
 }

@@ -20,7 +20,7 @@ const PLANTED: Page = Page("planted.7");
 const PAUSE: Syscalls = Syscalls {
     name: "pause",
     numbers: &[
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(not(target_arch = "aarch64"))]
         libc::SYS_pause,
         libc::SYS_ppoll,
     ],

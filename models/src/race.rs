@@ -264,23 +264,26 @@ impl<M: Model> Search<'_, M> {
         moves.into_iter()
     }
 
-    /// What comes of it when this actor enters its next call and sleeps, where
-    /// that is left to the kernel: what it answered in the end does not tell
-    /// whether it slept before.
+    /// What comes of it when this actor enters its next call and sleeps, or
+    /// goes on with one and sleeps again, where that is left to the kernel:
+    /// what it answered in the end does not tell whether it slept before.
     fn fall_asleep(&self, state: &State<M>, actor: Actor) -> Option<(State<M>, Moment)> {
-        let call = usize::from(state.entered[actor]);
-        let next_call = self.history.calls[actor].get(call)?;
-        let enters = matches!(state.world.life(actor), Life::Idle)
-            && next_call.back.is_some()
-            && self.history.may_enter(state, actor, call);
-        if !enters {
+        let entered = usize::from(state.entered[actor]);
+        let (call, begins) = match state.world.life(actor) {
+            Life::Idle => (entered, true),
+            Life::Busy { .. } => (entered - 1, false),
+            _ => return None,
+        };
+        let made = self.history.calls[actor].get(call)?;
+        if made.back.is_none() || begins && !self.history.may_enter(state, actor, call) {
             return None;
         }
         let mut next = state.clone();
-        next.entered[actor] += 1;
-        next.world.attempt(self.judge, actor, next_call.act, None);
+        next.entered[actor] += u8::from(begins);
+        let moved = next.world.attempt(self.judge, actor, made.act, None);
         let asleep = matches!(next.world.life(actor), Life::Busy { .. });
-        asleep.then_some((next, Moment { actor, call, what: Happens::Sleeps }))
+        let what = Happens::Sleeps;
+        (asleep && (begins || moved)).then_some((next, Moment { actor, call, what }))
     }
 
     /// What comes of it when this actor goes on, if it can.

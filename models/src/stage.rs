@@ -212,7 +212,8 @@ fn futex(word: &AtomicU32, operation: i32, value: u32) {
 
 /// Waits on a word for so long at most.
 fn futex_for(word: &AtomicU32, value: u32, time: Duration) {
-    let time = libc::timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+    let time =
+        libc::timespec { tv_sec: 0, tv_nsec: libc::c_long::from(time.subsec_nanos() as i32) };
     // SAFETY: the word and the time are live.
     unsafe {
         libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, &raw const time);
@@ -256,6 +257,9 @@ impl<M: Model> Stage<M> {
             action.sa_sigaction = on_child as *const () as usize;
             action.sa_flags = libc::SA_RESTART;
             Errno::result(libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut()))?;
+            // Some kernels take the actors' group for orphaned when one ends
+            // while another is stopped. It is the director's group too.
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
         }
         let mut stage = Self {
             board: board.cast(),

@@ -278,3 +278,47 @@ fn agrees_with_every_order_tried_where_some_sleep() {
     println!("with sleepers: {explained} explained, {not} not; without: {:?}", verdicts[0]);
     assert!(not > 2_000 && explained > 10_000, "{verdicts:?}");
 }
+
+/// A write that went on in part, and slept again, before others got in
+/// between: its answer in the end does not tell of that.
+#[test]
+fn a_write_may_go_on_in_part_more_than_once() {
+    use ipcspec_models::pipe::{End, Kind, Op, Pipe, Shape};
+    const PAGE: u32 = 4096;
+    assert_eq!(ipcspec_cases::sys::memory::page_size(), PAGE as usize);
+    let put = |tag: u8, bytes| Op::Write { end: End::Writing, bytes, tag };
+    let get = Op::Read { end: End::Reading, bytes: 16 * PAGE };
+    // As the model has it that writes are made of.
+    let data = |tag: u8, from: u32, to: u32| {
+        (from..to).map(move |at| tag ^ (at as u8).wrapping_mul(0x9d) ^ (at >> 8) as u8)
+    };
+    let call =
+        |op, called, answer, back| Call { act: Act::Own(op), called, back: Some((answer, back)) };
+    let bytes = |body: Vec<u8>| {
+        let count = body.len() as i64;
+        Answer { body: body.into(), ..Answer::number(count) }
+    };
+    let history = |rest: u32| History::<Pipe> {
+        shape: Shape { kind: Kind::Pipe, pages: 2, nonblocking: false },
+        calls: vec![
+            vec![call(put(7, PAGE + 1), 2, Answer::number(i64::from(PAGE) + 1), 10)],
+            vec![
+                call(put(0, 2 * PAGE + 1), 1, Answer::number(2 * i64::from(PAGE) + 1), 6),
+                // The last byte of its own write, and what the other had room
+                // for behind it.
+                call(
+                    get,
+                    8,
+                    bytes(data(0, 2 * PAGE, 2 * PAGE + 1).chain(data(7, 0, rest)).collect()),
+                    11,
+                ),
+            ],
+            vec![call(get, 4, bytes(data(0, 0, 2 * PAGE).collect()), 5)],
+        ],
+        places: vec![Place::Idle; 3],
+    };
+    let explained = |rest| explain(&Judge { canary: None }, &history(rest), MOST_STATES);
+    assert_eq!(explained(PAGE), Explained::Yes);
+    assert_eq!(explained(PAGE + 1), Explained::Yes);
+    assert!(matches!(explained(PAGE - 1), Explained::No(_)));
+}

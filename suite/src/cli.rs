@@ -1,8 +1,8 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{Result, Trouble, coverage, document, faults, fuzz, listing, run};
+use crate::{Result, Trouble, coverage, diff, document, faults, fuzz, init, listing, report, run};
 
 /// Does this kernel keep what the documentation of Linux inter-process
 /// communication promises?
@@ -31,12 +31,23 @@ enum Command {
     Coverage(coverage::Options),
     /// Write CONFORMANCE.md from recorded runs
     Document(document::Options),
+    /// Show recorded runs side by side: HTML, Markdown, JUnit, KCIDB
+    Report(report::Options),
+    /// Tell what changed from one recorded run to another
+    Diff(diff::Options),
     /// Try the cases on kernels that are wrong on purpose
     Faults(faults::Options),
     /// Play random programs of several processes, and judge them by a model
     Fuzz(fuzz::Options),
     /// Play a saved program again, or print it as C or as a case
     Replay(fuzz::ReplayOptions),
+    /// Be the first process of a machine: prepare it, run a command, turn it off
+    Init(init::Options),
+}
+
+/// The command line, for who makes pages and completions of it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Reads the arguments and does what they say; the exit status.
@@ -63,9 +74,12 @@ pub fn main() -> Result<u8> {
         Some(Command::List(options)) => listing::list(&cases, &options).map(|()| 0),
         Some(Command::Show(options)) => listing::show(&cases, &options).map(|()| 0),
         Some(Command::Coverage(options)) => coverage::print(&cases, &options).map(|()| 0),
+        Some(Command::Report(options)) => report::run(&cases, &options),
+        Some(Command::Diff(options)) => diff::run(&cases, &options),
         Some(Command::Faults(options)) => faults::run(&cases, &options),
         Some(Command::Fuzz(options)) => fuzz::run(&crate::served(), &options),
         Some(Command::Replay(options)) => fuzz::replay(&crate::served(), &options),
+        Some(Command::Init(options)) => init::run(&options),
         Some(Command::Document(options)) => document::write(&cases, &options).map(|()| 0),
     }
 }

@@ -1,15 +1,15 @@
 //! `ipcspec document`: CONFORMANCE.md from recorded runs.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use ipcspec_harness::{Case, Outcome};
+use ipcspec_harness::Case;
 
 use crate::coverage::{Coverage, Settled, Totals};
 use crate::faults::Matrix;
-use crate::record::{CaseRecord, Counts, Recorded};
-use crate::{Result, Trouble, faults, human, print};
+use crate::record::{CaseRecord, Counts};
+use crate::report::{Row, Run, Table};
+use crate::{Result, Trouble, faults, human, print, report};
 
 /// Where to read and write.
 #[derive(Debug, clap::Args)]
@@ -38,14 +38,7 @@ pub fn write(cases: &[&'static Case], options: &Options) -> Result {
     Ok(())
 }
 
-/// A recorded run and its name.
-struct Run {
-    name: String,
-    recorded: Recorded,
-    verdicts: HashMap<String, Outcome>,
-}
-
-fn read(directory: &Path) -> Result<Vec<Run>> {
+fn read(cases: &[&'static Case], directory: &Path) -> Result<Vec<Run>> {
     let place = directory.display();
     let entries = std::fs::read_dir(directory).map_err(|error| Trouble::with(&place, error))?;
     let mut files: Vec<_> = entries
@@ -56,21 +49,20 @@ fn read(directory: &Path) -> Result<Vec<Run>> {
     if files.is_empty() {
         return Err(Trouble::with(place, "no recorded run (FILE.jsonl)"));
     }
-    files
-        .iter()
-        .map(|path| {
-            let recorded = Recorded::read(&path.display().to_string())?;
-            let verdicts =
-                recorded.cases.iter().map(|record| (record.name.clone(), record.verdict)).collect();
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            Ok(Run { name, recorded, verdicts })
-        })
-        .collect()
+    let mut runs = vec![];
+    for path in files {
+        let mut run = Run::read(&path.display().to_string())?;
+        let known = |record: &CaseRecord| cases.iter().any(|case| case.path() == record.name);
+        run.recorded.cases.retain(known);
+        runs.push(run);
+    }
+    Ok(runs)
 }
 
 /// The text of CONFORMANCE.md for the runs in `results`.
 pub fn render(cases: &[&'static Case], results: &Path) -> Result<String> {
-    let runs = read(results)?;
+    let runs = read(cases, results)?;
+    let table = Table::new(cases, &runs);
     let coverage = Coverage::of(cases)?;
     let mut text = String::new();
     text += "# Conformance\n\n";
@@ -78,9 +70,11 @@ pub fn render(cases: &[&'static Case], results: &Path) -> Result<String> {
     text += PREAMBLE;
     text += &judges(&faults::recorded(results)?, &coverage);
     text += &targets(cases, &runs);
-    text += &claims(&coverage, &runs);
+    let _ = writeln!(text, "{MATRIX}{}", report::matrix(&table));
+    text += &claims(&coverage, &table);
     text += &documented(&coverage);
-    text += &differences(cases, &runs);
+    text += DIVERGENCES;
+    text += &report::divergences(&table, "###", &reading);
     text += REPRODUCE;
     Ok(text)
 }
@@ -88,14 +82,40 @@ pub fn render(cases: &[&'static Case], results: &Path) -> Result<String> {
 const PREAMBLE: &str = "\
 ## What a kernel is judged by
 
-Each case asserts one sentence of the Linux man-pages (6.20) and cites it. A case *holds* only when every check of it held and it said so itself; *violated* means that the kernel did something else than the documentation says; *absent* that the kernel does not have the facility at all; *skipped* that the run could not ask; *broken* that the case could not do its work. No case asks which kernel it runs on. What was found where documentation, kernel and our own reading disagree stands in [docs/findings.md](docs/findings.md).
+Each case asserts one sentence of the Linux man-pages (6.20) and cites it. A case *holds* only when every check of it held and it said so itself; *violated* means that the kernel did something else than the documentation says; *absent* that the kernel does not have the facility at all; *skipped* that the run could not ask; *broken* that the case could not do its work; *killed* that the target died of it. No case asks which kernel it runs on. What was found where documentation, kernel and our own reading disagree stands in [docs/findings.md](docs/findings.md).
 
 ";
+
+const MATRIX: &str = "\
+## The matrix
+
+Cases of each mechanism, by target and verdict.
+
+";
+
+const DIVERGENCES: &str = "\
+## Divergences
+
+Every behaviour that at least one target does not keep, once, with the targets on each side. Where nothing else is said in a last column, our reading is that the documentation is right and the target is not. What was skipped stands on neither side.
+
+";
+
+/// Who is right, as far as it was written down.
+fn reading(row: &Row) -> String {
+    const FINDINGS: &str = include_str!("../../docs/findings.md");
+    let name = format!("`{}`", row.case.name);
+    let mut told = report::reason(row);
+    if FINDINGS.contains(&name) {
+        let separator = if told.is_empty() { "" } else { "; " };
+        told += &format!("{separator}[findings](docs/findings.md)");
+    }
+    told
+}
 
 const REPRODUCE: &str = "\
 ## How to reproduce
 
-`cargo run --release -- run` judges the running kernel; `ipcspec run --events suite/results/NAME.jsonl` records it for this page, and `cargo run -- document` writes the page. One case alone: `ipcspec run PATH`, and `ipcspec show PATH` tells what it claims. The program for another target is one static file: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-gnu`.
+`cargo run --release -- run` judges the running kernel; `ipcspec run --events NAME.jsonl` records it, `ipcspec report --compact suite/results NAME.jsonl` keeps of it what this page is made from, and `cargo run -- document` writes the page. One case alone: `ipcspec run PATH`, and `ipcspec show PATH` tells what it claims. The program for another target is one static file: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-gnu`.
 ";
 
 /// What shows that the cases can fail.
@@ -117,40 +137,39 @@ fn judges(matrix: &Matrix, coverage: &Coverage) -> String {
 }
 
 fn targets(cases: &[&'static Case], runs: &[Run]) -> String {
-    let mut text = String::from(
-        "## Targets\n\n| target | kernel | held | violated | absent | skipped | broken | not run |\n|---|---|--:|--:|--:|--:|--:|--:|\n",
+    let told = Counts::of(runs.iter().flat_map(|run| &run.recorded.cases)).told();
+    let words: String = told.iter().map(|verdict| format!(" {verdict} |")).collect();
+    let mut text = format!(
+        "## Targets\n\n| target | kernel |{words} not run |\n|---|---|{}--:|\n",
+        "--:|".repeat(told.len())
     );
-    for Run { name, recorded, verdicts } in runs {
-        let known = recorded
-            .cases
-            .iter()
-            .filter(|record| cases.iter().any(|case| case.path() == record.name));
-        let Counts { held, violated, absent, skipped, broken } = Counts::of(known);
-        let not_run = cases.iter().filter(|case| !verdicts.contains_key(&case.path())).count();
-        let place = human::place(&recorded.start);
-        let incomplete = if recorded.end.is_none() { " **incomplete**" } else { "" };
-        let _ = writeln!(
-            text,
-            "| {name}{incomplete} | {place} | {held} | {violated} | {absent} | {skipped} | {broken} | {not_run} |"
-        );
+    for run in runs {
+        let counts = run.counts();
+        let place = human::place(&run.recorded.start);
+        let incomplete = if run.recorded.end.is_none() { " **incomplete**" } else { "" };
+        let counted: String =
+            told.iter().map(|verdict| format!(" {} |", counts.get(*verdict))).collect();
+        let not_run = cases.len() - run.recorded.cases.len();
+        let _ = writeln!(text, "| {}{incomplete} | {place} |{counted} {not_run} |", run.name);
     }
     text.push('\n');
     text
 }
 
 /// `held`, or each verdict with its count.
-fn verdict_of(witnesses: &[&'static Case], run: &Run) -> String {
-    let mut counts: Vec<(String, usize)> = vec![];
-    for case in witnesses {
-        let word = run.verdicts.get(&case.path()).map_or("not run", |outcome| outcome.word());
-        match counts.iter_mut().find(|(known, _)| known == word) {
+fn verdict_of(rows: &[Option<&Row>], column: usize) -> String {
+    let mut counts: Vec<(&str, usize)> = vec![];
+    for row in rows {
+        let record = row.and_then(|row| row.records[column]);
+        let word = record.map_or("not run", |record| record.verdict.word());
+        match counts.iter_mut().find(|(known, _)| *known == word) {
             Some((_, count)) => *count += 1,
-            None => counts.push((word.to_owned(), 1)),
+            None => counts.push((word, 1)),
         }
     }
     match &counts[..] {
         [] => "open".to_owned(),
-        [(word, _)] => word.clone(),
+        [(word, _)] => (*word).to_owned(),
         several => {
             let told: Vec<_> =
                 several.iter().map(|(word, count)| format!("{count} {word}")).collect();
@@ -159,24 +178,52 @@ fn verdict_of(witnesses: &[&'static Case], run: &Run) -> String {
     }
 }
 
+/// What the targets said to the witnesses: each answer once, the commonest
+/// last and without names.
+fn said(witnesses: &[&'static Case], table: &Table) -> String {
+    let rows: Vec<_> = witnesses
+        .iter()
+        .map(|case| table.rows.iter().find(|row| row.case.name == case.path()))
+        .collect();
+    let mut answers: Vec<(String, Vec<&str>)> = vec![];
+    for (column, run) in table.runs.iter().enumerate() {
+        let told = verdict_of(&rows, column);
+        match answers.iter_mut().find(|(known, _)| *known == told) {
+            Some((_, names)) => names.push(&run.name),
+            None => answers.push((told, vec![&run.name])),
+        }
+    }
+    answers.sort_by_key(|(told, names)| (std::cmp::Reverse(names.len()), told != "held"));
+    let Some((common, others)) = answers.split_first() else { return String::new() };
+    if others.is_empty() {
+        return common.0.clone();
+    }
+    let mut told: Vec<_> = others
+        .iter()
+        .map(|(verdicts, names)| format!("{verdicts} on {}", names.join(", ")))
+        .collect();
+    told.push(format!("{} on the other {}", common.0, common.1.len()));
+    told.join("; ")
+}
+
 /// Witnesses of a claim that are named; `ipcspec coverage` names all.
 const NAMED: usize = 3;
 
-fn claims(coverage: &Coverage, runs: &[Run]) -> String {
+fn claims(coverage: &Coverage, table: &Table) -> String {
     let Totals { total, settled, .. } = coverage.claims();
     let mut text = format!(
-        "## The claims of the two source documents\n\n{settled} of {total} claims are settled by at least one case. The verdict is ours; the columns behind the witnesses tell what each target said to them.\n\n"
+        "## The claims of the two source documents\n\n{settled} of {total} claims are settled by at least one case. The verdict is ours; the last column tells what the targets said to the witnesses.\n\n"
     );
     let mut document = "";
     for (index, claim) in coverage.data.claims.iter().enumerate() {
         if claim.document != document {
             document = &claim.document;
             let letter = &claim.id[..1];
-            let _ = write!(text, "\n### Document {letter}\n\n| | claim | verdict | witnesses |");
-            for run in runs {
-                let _ = write!(text, " {} |", run.name);
-            }
-            let _ = writeln!(text, "\n|---|---|---|---|{}", "---|".repeat(runs.len()));
+            let _ = writeln!(
+                text,
+                "\n### Document {letter}\n\n| | claim | verdict | witnesses | the {} targets |\n|---|---|---|---|---|",
+                table.runs.len()
+            );
         }
         let witnesses = coverage.witnesses(Settled::Claim(index));
         let mut names: Vec<_> =
@@ -184,18 +231,15 @@ fn claims(coverage: &Coverage, runs: &[Run]) -> String {
         if witnesses.len() > NAMED {
             names.push(format!("and {} more", witnesses.len() - NAMED));
         }
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "| {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} |",
             claim.id,
             claim.text,
             claim.expect,
-            names.join("<br>")
+            names.join("<br>"),
+            said(witnesses, table)
         );
-        for run in runs {
-            let _ = write!(text, " {} |", verdict_of(witnesses, run));
-        }
-        text.push('\n');
     }
     text.push('\n');
     text
@@ -228,48 +272,5 @@ fn documented(coverage: &Coverage) -> String {
         touched.len()
     );
     table(&mut text, "page", touched);
-    text
-}
-
-fn differences(cases: &[&'static Case], runs: &[Run]) -> String {
-    let mut text = String::from(
-        "## What did not hold\n\nEvery case that was violated or absent on a target; skipped cases are in the streams.\n\n",
-    );
-    let mut any = false;
-    for Run { name, recorded, .. } in runs {
-        let by_name: HashMap<_, _> =
-            recorded.cases.iter().map(|record| (record.name.clone(), record)).collect();
-        let failed: Vec<&CaseRecord> = cases
-            .iter()
-            .filter_map(|case| by_name.get(&case.path()).copied())
-            .filter(|record| {
-                matches!(record.verdict, Outcome::Violated | Outcome::Absent | Outcome::Broken)
-            })
-            .collect();
-        if failed.is_empty() {
-            continue;
-        }
-        any = true;
-        let _ = writeln!(
-            text,
-            "### {name}\n\n| case | verdict | claim | wanted | came |\n|---|---|---|---|---|"
-        );
-        for record in failed {
-            let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
-            let _ = writeln!(
-                text,
-                "| `{}` | {} | {} | {} | {} |",
-                record.name,
-                record.verdict,
-                cell(&record.claim),
-                cell(&record.expected),
-                cell(&record.observed)
-            );
-        }
-        text.push('\n');
-    }
-    if !any {
-        text += "Nothing.\n\n";
-    }
     text
 }

@@ -74,7 +74,8 @@ pub fn summary(start: &Start, records: &[CaseRecord], end: &End, quiet: bool) ->
             text += &reasons(records, outcome);
         }
         let known = records.iter().filter(|record| {
-            !record.is_unexpected() && matches!(record.verdict, Outcome::Violated | Outcome::Broken)
+            let red = [Outcome::Violated, Outcome::Broken, Outcome::Killed];
+            !record.is_unexpected() && red.contains(&record.verdict)
         });
         for record in known {
             let reason = record.expectation.as_ref().map_or("", |expected| &expected.reason);
@@ -82,11 +83,7 @@ pub fn summary(start: &Start, records: &[CaseRecord], end: &End, quiet: bool) ->
         }
         text.push('\n');
     }
-    let Counts { held, violated, absent, skipped, broken } = end.counts;
-    let _ = write!(
-        text,
-        "{held} held, {violated} violated, {absent} absent, {skipped} skipped, {broken} broken"
-    );
+    text += &end.counts.to_string();
     if end.not_run > 0 {
         let _ = write!(text, ", {} not run", end.not_run);
     }
@@ -95,16 +92,17 @@ pub fn summary(start: &Start, records: &[CaseRecord], end: &End, quiet: bool) ->
 }
 
 fn table(records: &[CaseRecord]) -> String {
+    let columns = Counts::of(records).told();
     let mut text = format!("{:<12}", "mechanism");
-    for outcome in Outcome::ALL {
+    for outcome in &columns {
         let _ = write!(text, "{:>10}", outcome.word());
     }
     let _ = writeln!(text, "{:>12}", "time");
     for (mechanism, cases) in by_mechanism(records) {
         let counts = Counts::of(cases.iter().copied());
         let _ = write!(text, "{mechanism:<12}");
-        for outcome in Outcome::ALL {
-            let _ = write!(text, "{:>10}", counts.get(outcome));
+        for outcome in &columns {
+            let _ = write!(text, "{:>10}", counts.get(*outcome));
         }
         let micros = cases.iter().map(|record| record.micros).sum();
         let _ = writeln!(text, "{:>12}", duration(micros));
@@ -158,6 +156,7 @@ pub(crate) mod tests {
                 Outcome::Skipped | Outcome::Absent => vec!["root".to_owned(), "#2".to_owned()],
                 _ => vec![],
             },
+            kernel: vec![],
             output: text("line 1\nline 2\n"),
             expectation: None,
         }

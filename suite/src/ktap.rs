@@ -42,7 +42,7 @@ fn case(number: usize, record: &CaseRecord) -> String {
         (Outcome::Broken, true) => " # ERROR".to_owned(),
         (Outcome::Skipped, false) => format!(" # SKIP {}", record.missing_line()),
         (Outcome::Absent, false) => format!(" # SKIP absent: {}", record.missing_line()),
-        (Outcome::Violated | Outcome::Broken, false) => {
+        (Outcome::Violated | Outcome::Broken | Outcome::Killed, false) => {
             let reason = record.expectation.as_ref().map_or("", |expected| &expected.reason);
             format!(" # XFAIL {reason}")
         }

@@ -4,16 +4,21 @@
 
 pub mod cli;
 pub mod coverage;
+pub mod diff;
 pub mod document;
 pub mod expect;
 pub mod faults;
 pub mod fuzz;
+#[cfg(target_arch = "x86_64")]
 mod fuzz_faults;
 pub mod human;
+pub mod init;
 pub mod junit;
+mod kmsg;
 pub mod ktap;
 pub mod listing;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod select;
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use ipcspec_harness::{Case, Outcome, Pool, Report, Settings, target::Target};
 
 use crate::expect::Expectations;
+use crate::kmsg::Kmsg;
 use crate::record::{CaseRecord, Counts, End, Event, SCHEMA, Sink, Start};
 use crate::select::{Selected, select};
 use crate::{Result, Trouble, human, junit, ktap, print};
@@ -18,6 +19,9 @@ pub struct Options {
     /// Cases to run: paths, prefixes of paths, or globs; all when there is none
     #[arg(value_name = "PATTERN")]
     pub patterns: Vec<String>,
+    /// Leave out what comes before CASE: a run that was cut short goes on there
+    #[arg(long, value_name = "CASE")]
+    pub from: Option<String>,
     /// Cases to run side by side [default: the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,
@@ -71,7 +75,12 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
     if options.ktap && options.events.as_deref() == Some("-") {
         return Err(Trouble("--ktap and --events - both want standard output".to_owned()));
     }
-    let selected = select(cases, &options.patterns)?;
+    let mut selected = select(cases, &options.patterns)?;
+    if let Some(from) = &options.from {
+        let begin = selected.iter().position(|(_, case)| case.path() == *from);
+        let begin = begin.ok_or_else(|| Trouble(format!("--from {from}: no such case to run")))?;
+        selected.drain(..begin);
+    }
     let settings = Settings {
         workers: options
             .jobs
@@ -97,6 +106,8 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
         jobs: settings.workers,
         timeout_factor: options.timeout_factor,
         plan: selected.iter().map(|(_, case)| case.path()).collect(),
+        compact: false,
+        not_run: vec![],
     };
     let expectations = match &options.expect {
         Some(file) => Expectations::read(file, cases, &start)?,
@@ -106,11 +117,13 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
 
     let began = Instant::now();
     let mut records = vec![];
+    let mut kmsg = Kmsg::from_now_on();
     let mut progress = Progress::new(selected.len(), options.quiet);
     for_each_report(&pool, &selected, settings.workers, |position, report| {
         let (_, case) = selected[position];
         let expectation = expectations.of(&case.path()).cloned();
-        let record = CaseRecord::new(case, report, expectation);
+        let mut record = CaseRecord::new(case, report, expectation);
+        record.kernel = kmsg.grave();
         progress.show(&record);
         sink.write(&Event::Case(record.clone()))?;
         let go_on = !(options.fail_fast && record.is_unexpected());

@@ -48,7 +48,7 @@ fn main() -> std::process::ExitCode {
                             missing.join("; ")
                         )))
                     }
-                    Outcome::Violated | Outcome::Broken => {
+                    Outcome::Violated | Outcome::Broken | Outcome::Killed => {
                         Err(Failed::from(format!("{}: {text}", report.outcome)))
                     }
                 }

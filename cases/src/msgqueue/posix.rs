@@ -5,7 +5,7 @@ use std::fs;
 use libc::{O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, SI_MESGQ, c_long};
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, fstat, umask};
 use nix::sys::time::{TimeSpec, TimeValLike};
@@ -380,15 +380,15 @@ fn queues_max_limits_the_number_of_queues() -> Verdict {
 #[case(GETRLIMIT_2, "DESCRIPTION", settles = ["A16"], also = [(MQ_OVERVIEW_7, "Resource limit")], needs = [QUEUES, RESOURCE_LIMIT])]
 fn resource_limit_bounds_all_queues_together() -> Verdict {
     let (soft, hard) = getrlimit(Resource::RLIMIT_MSGQUEUE)?;
-    let (limit, size) = (hard.min(32 << 10), 4 << 10);
+    let (limit, size) = (hard.min(32 << 10), 4_u16 << 10);
     setrlimit(Resource::RLIMIT_MSGQUEUE, limit, hard)?;
     let mut taken = 0;
-    while taken <= limit && make(1, size)?.is_ok() {
-        taken += size;
+    while taken <= limit && make(1, size.into())?.is_ok() {
+        taken += rlim_t::from(size);
     }
     check!(taken <= limit);
     setrlimit(Resource::RLIMIT_MSGQUEUE, soft, hard)?;
-    check!(make(1, size)? == Ok(()));
+    check!(make(1, size.into())? == Ok(()));
     Ok(())
 }
 
@@ -818,7 +818,7 @@ refusals! {
     /// A process that has as many descriptors as it may have opens no queue.
     ["mq_open.3 EMFILE"] process_without_free_descriptor_opens_no_queue => EMFILE: {
         let (mq, name) = Mq::create(SMALL)?;
-        setrlimit(Resource::RLIMIT_NOFILE, mq.as_fd().as_raw_fd() as u64 + 1, 64)?;
+        setrlimit(Resource::RLIMIT_NOFILE, mq.as_fd().as_raw_fd() as rlim_t + 1, 64)?;
         Mq::open(&name, O_RDWR)
     };
 }

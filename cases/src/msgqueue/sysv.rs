@@ -2,7 +2,7 @@
 
 use libc::{
     IPC_CREAT, IPC_EXCL, IPC_INFO, IPC_NOWAIT, IPC_PRIVATE, IPC_STAT, MSG_COPY, MSG_EXCEPT,
-    MSG_INFO, MSG_NOERROR, MSG_STAT, c_long,
+    MSG_INFO, MSG_NOERROR, MSG_STAT, c_long, time_t,
 };
 use nix::sched::{CloneFlags, unshare};
 use nix::time::{ClockId, clock_gettime};
@@ -640,7 +640,7 @@ fn message_handed_to_a_sleeper_is_recorded() -> Verdict {
 }
 
 /// The second that the kernel would stamp now: that of its last tick.
-fn now() -> nix::Result<i64> {
+fn now() -> nix::Result<time_t> {
     Ok(clock_gettime(ClockId::CLOCK_REALTIME_COARSE)?.tv_sec())
 }
 

@@ -5,7 +5,7 @@ use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 use libc::{MAP_PRIVATE, PROT_READ, SOCK_STREAM};
-use nix::sys::sendfile::sendfile;
+use nix::sys::sendfile::sendfile64 as sendfile;
 
 use crate::prelude::*;
 use crate::sys::descriptors::{closed_fd, pattern, read_all, set_nonblocking, unread};

@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use std::os::unix::fs::PermissionsExt;
 
 use nix::fcntl::{splice, tee, vmsplice};
-use nix::sys::sendfile::sendfile;
+use nix::sys::sendfile::sendfile64 as sendfile;
 
 use crate::prelude::*;
 use crate::sys::descriptors::{pattern, read_all};

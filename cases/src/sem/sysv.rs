@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use libc::{MAP_PRIVATE, PROT_READ};
+use libc::{MAP_PRIVATE, PROT_READ, time_t};
 use nix::sched::{CloneFlags, sched_yield, unshare};
 use nix::sys::time::TimeSpec;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -548,12 +548,12 @@ fn time_limit_of_zero_only_forbids_to_sleep() -> Verdict {
 }
 
 /// The second that the kernel stamps on what happens now.
-fn now() -> Verdict<i64> {
+fn now() -> Verdict<time_t> {
     Ok(clock_gettime(ClockId::CLOCK_REALTIME_COARSE)?.tv_sec())
 }
 
 /// Waits for the clock to come to another second, and some milliseconds more.
-fn next_second() -> Verdict<i64> {
+fn next_second() -> Verdict<time_t> {
     let before = now()?;
     while now()? == before {
         std::thread::sleep(Duration::from_millis(5));

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use libc::{MAP_PRIVATE, MAP_SHARED, PROT_READ};
+use libc::{MAP_PRIVATE, MAP_SHARED, PROT_READ, off_t};
 use nix::fcntl::{FallocateFlags, SealFlag, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, setrlimit};
@@ -51,7 +51,7 @@ const EXECUTE_SEAL: Facility = Facility {
 fn memory_file_is_shared_by_its_descriptor() -> Verdict {
     let file = memfd_create("ipcspec", MFdFlags::empty())?;
     check!(fstat(&file)?.st_size == 0);
-    ftruncate(&file, page_size() as i64)?;
+    ftruncate(&file, page_size() as off_t)?;
     let shared = Memory::shared(&file, page_size())?;
     Child::spawn(|| {
         shared.unmap()?;
@@ -99,7 +99,7 @@ fn name_has_at_most_249_bytes() -> Verdict {
 ])]
 fn each_seal_refuses_its_own_operation() -> Verdict {
     let refused = |sealed: bool| if sealed { Err(EPERM) } else { Ok(()) };
-    let page = page_size() as i64;
+    let page = page_size() as off_t;
     for which in [SealFlag::F_SEAL_SHRINK, SealFlag::F_SEAL_GROW, SealFlag::F_SEAL_WRITE] {
         let file = memory_file(2 * page_size())?;
         seal(&file, which)?;
@@ -126,7 +126,7 @@ fn each_seal_refuses_its_own_operation() -> Verdict {
 #[case(F_ADD_SEALS_2CONST, "DESCRIPTION", needs = [Need::Proc])]
 fn seals_hold_for_open_and_fallocate() -> Verdict {
     let refused = |sealed: bool| if sealed { Err(EPERM) } else { Ok(()) };
-    let page = page_size() as i64;
+    let page = page_size() as off_t;
     let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
     for which in [SealFlag::F_SEAL_SHRINK, SealFlag::F_SEAL_GROW, SealFlag::F_SEAL_WRITE] {
         let file = memory_file(page_size())?;
@@ -158,8 +158,8 @@ fn write_never_passes_a_sealed_end() -> Verdict {
     let bytes = vec![b'x'; 2 * page];
     let across = pwrite(&file, &bytes, 0);
     check!(across == Err(EPERM) || across == Ok(page), "{across:?}");
-    check!(pwrite(&file, &bytes, page as i64) == Err(EPERM));
-    check!(fstat(&file)?.st_size == page as i64);
+    check!(pwrite(&file, &bytes, page as off_t) == Err(EPERM));
+    check!(fstat(&file)?.st_size == page as off_t);
     check!(pwrite(&file, &bytes[..page], 0) == Ok(page));
     Ok(())
 }
@@ -238,7 +238,7 @@ fn seals_belong_to_the_inode() -> Verdict {
     })?
     .join()?;
     check!(seals(&reader) == Ok(SealFlag::F_SEAL_GROW));
-    check!(ftruncate(&file, 2 * page_size() as i64) == Err(EPERM));
+    check!(ftruncate(&file, 2 * page_size() as off_t) == Err(EPERM));
     Ok(())
 }
 
@@ -283,8 +283,8 @@ const HUGE_FILES: Facility = Facility {
 #[case(MEMFD_CREATE_2, "DESCRIPTION", settles = ["memfd_create.2 MFD_HUGETLB"], needs = [Need::Facility(HUGE_FILES), Need::Cap(Cap::IpcLock)])]
 fn huge_file_can_be_sealed() -> Verdict {
     let file = memfd_create("ipcspec", MFdFlags::MFD_HUGETLB | MFdFlags::MFD_ALLOW_SEALING)?;
-    let huge = fstat(&file)?.st_blksize;
-    check!(huge > page_size() as i64);
+    let huge = fstat(&file)?.st_blksize as off_t;
+    check!(huge > page_size() as off_t);
     check!(ftruncate(&file, huge) == Ok(()));
     check!(seals(&file) == Ok(SealFlag::empty()));
     check!(seal(&file, SealFlag::F_SEAL_SHRINK) == Ok(()));

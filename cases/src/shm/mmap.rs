@@ -4,9 +4,9 @@ use libc::{
     MAP_ANONYMOUS, MAP_DENYWRITE, MAP_EXECUTABLE, MAP_FILE, MAP_FIXED, MAP_FIXED_NOREPLACE,
     MAP_LOCKED, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MAP_STACK, MAP_SYNC,
     MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, MS_ASYNC, MS_INVALIDATE, MS_SYNC, PROT_NONE,
-    PROT_READ, SIGBUS, SIGSEGV,
+    PROT_READ, SIGBUS, SIGSEGV, off_t,
 };
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::uio::{pread, pwrite};
 use nix::unistd::ftruncate;
 
@@ -144,10 +144,10 @@ fn private_file_mapping_never_reaches_the_file() -> Verdict {
 #[case(MMAP_2, "DESCRIPTION")]
 fn mapping_begins_at_its_offset() -> Verdict {
     let (page, file) = (page_size(), memory_file(3 * page_size())?);
-    pwrite(&file, b"1", page as i64)?;
-    pwrite(&file, b"2", 2 * page as i64)?;
+    pwrite(&file, b"1", page as off_t)?;
+    pwrite(&file, b"2", 2 * page as off_t)?;
     for kind in [MAP_SHARED, MAP_PRIVATE] {
-        let map = Memory::map(0, 2 * page, READ_WRITE, kind, Some(file.as_fd()), page as i64)?;
+        let map = Memory::map(0, 2 * page, READ_WRITE, kind, Some(file.as_fd()), page as off_t)?;
         check!((map.get(0), map.get(page)) == (b'1', b'2'), "kind {kind}");
     }
     Ok(())
@@ -441,7 +441,7 @@ fn mappings_move_together_with_the_gap_between_them() -> Verdict {
 #[case(MMAP_2, "ERRORS", settles = ["mmap.2 ENOMEM 3"])]
 fn private_mapping_is_limited_by_rlimit_data() -> Verdict {
     const LIMIT: usize = 64 << 20;
-    setrlimit(Resource::RLIMIT_DATA, LIMIT as u64, LIMIT as u64)?;
+    setrlimit(Resource::RLIMIT_DATA, LIMIT as rlim_t, LIMIT as rlim_t)?;
     check!(Memory::anonymous(LIMIT, MAP_PRIVATE) == Err(ENOMEM));
     check!(Memory::anonymous(LIMIT, MAP_SHARED).map(drop) == Ok(()));
     Ok(())
@@ -491,7 +491,7 @@ refusals! {
     /// Without privilege no more is locked into memory than RLIMIT_MEMLOCK says.
     ["mmap.2 EAGAIN"] locked_mapping_beyond_the_limit_is_refused => EAGAIN: {
         let (_, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
-        setrlimit(Resource::RLIMIT_MEMLOCK, hard.min(page_size() as u64), hard)?;
+        setrlimit(Resource::RLIMIT_MEMLOCK, hard.min(page_size() as rlim_t), hard)?;
         Memory::anonymous(2 * page_size(), MAP_PRIVATE | MAP_LOCKED)
     };
 }

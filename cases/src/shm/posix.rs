@@ -1,6 +1,6 @@
 //! POSIX shared memory objects: names, modes, lives.
 
-use libc::{MAP_SHARED, PROT_READ};
+use libc::{MAP_SHARED, PROT_READ, off_t};
 use nix::sys::mman::{shm_open, shm_unlink};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, fstat};
@@ -52,7 +52,7 @@ fn name_leads_every_process_to_the_same_memory() -> Verdict {
     let name = own_name()?;
     let file = open(&name, NEW, 0o600)?;
     check!(fstat(&file)?.st_size == 0);
-    ftruncate(&file, page_size() as i64)?;
+    ftruncate(&file, page_size() as off_t)?;
     let shared = Memory::shared(&file, page_size())?;
     drop(file);
     check!(shared.is_zero());
@@ -74,7 +74,7 @@ fn name_leads_every_process_to_the_same_memory() -> Verdict {
 fn unlinked_object_lives_on_and_frees_its_name() -> Verdict {
     let name = own_name()?;
     let old = open(&name, NEW, 0o600)?;
-    ftruncate(&old, page_size() as i64)?;
+    ftruncate(&old, page_size() as off_t)?;
     let shared = Memory::shared(&old, page_size())?;
     check!(shm_unlink(name.as_str()) == Ok(()));
     check!(open(&name, OFlag::O_RDWR, 0).map(drop) == Err(ENOENT));
@@ -82,7 +82,7 @@ fn unlinked_object_lives_on_and_frees_its_name() -> Verdict {
     let new = open(&name, NEW, 0o600)?;
     check!(fstat(&new)?.st_size == 0);
     check!(fstat(&new)?.st_ino != fstat(&old)?.st_ino);
-    check!(fstat(&old)?.st_size == page_size() as i64);
+    check!(fstat(&old)?.st_size == page_size() as off_t);
     Child::spawn(|| {
         shared.set(0, 1);
         Ok(())
@@ -155,7 +155,7 @@ fn bytes_cut_off_do_not_come_back() -> Verdict {
     let (page, bytes) = (page_size(), vec![b'x'; 2 * page_size()]);
     write(&file, &bytes)?;
     check!(ftruncate(&file, 10) == Ok(()));
-    check!(ftruncate(&file, 2 * page as i64) == Ok(()));
+    check!(ftruncate(&file, 2 * page as off_t) == Ok(()));
     let shared = Memory::shared(&file, 2 * page)?;
     check!(shared.get(9) == b'x');
     check!(shared.part(10..shared.length).is_zero());
@@ -166,7 +166,7 @@ fn bytes_cut_off_do_not_come_back() -> Verdict {
 #[case(SHM_OPEN_3, "DESCRIPTION", settles = ["shm_open.3 O_RDONLY"], needs = [OBJECTS])]
 fn readonly_object_is_not_mapped_for_writing() -> Verdict {
     let name = own_name()?;
-    ftruncate(open(&name, NEW, 0o600)?, page_size() as i64)?;
+    ftruncate(open(&name, NEW, 0o600)?, page_size() as off_t)?;
     let file = open(&name, OFlag::O_RDONLY, 0)?;
     let map =
         |protection| Memory::map(0, page_size(), protection, MAP_SHARED, Some(file.as_fd()), 0);

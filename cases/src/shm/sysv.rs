@@ -1,8 +1,8 @@
 //! System V shared memory: attaching, sharing, exclusion, removal, limits.
 
-use libc::{PROT_READ, SHM_EXEC, SHM_RDONLY, SHM_REMAP, SHM_RND};
+use libc::{PROT_READ, SHM_EXEC, SHM_RDONLY, SHM_REMAP, SHM_RND, c_ulong, time_t};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::getegid;
 
@@ -11,7 +11,7 @@ use crate::sys::memory::{Memory, READ_WRITE, page_size};
 use crate::sys::program::{A_PROGRAM, Program};
 use crate::sys::sem::Sem;
 use crate::sys::shm::{SHM_DEST, SHM_LOCKED, Segment, detach, id_at, id_of_any_at, limits, usage};
-use crate::sys::sysctl::{set_sysctl, sysctl};
+use crate::sys::sysctl::{fitting, set_sysctl, sysctl};
 use crate::sys::unique_key;
 
 /// The cases of this module.
@@ -243,9 +243,9 @@ fn address_asked_for_is_where_it_lies() -> Verdict {
 }
 
 /// With SHM_RND an address is rounded down to a multiple of SHMLBA.
-#[case(SHMOP_2, "shmat()", settles = ["B15"], needs = [Need::Arch(&["x86_64"])])]
+#[case(SHMOP_2, "shmat()", settles = ["B15"], needs = [Need::Arch(&["x86_64", "x86", "aarch64"])])]
 fn rnd_rounds_down_to_a_multiple_of_shmlba() -> Verdict {
-    // SHMLBA is the size of a page on this architecture.
+    // SHMLBA is the size of a page on these architectures.
     let segment = Segment::private(page_size())?;
     let wanted = Memory::free(page_size())?.address;
     let attached = segment.attach_at(wanted + page_size() - 1, SHM_RND)?;
@@ -324,7 +324,7 @@ fn last_user_is_noted() -> Verdict {
 }
 
 /// The seconds on the clock that the kernel stamps with.
-fn seconds() -> Verdict<i64> {
+fn seconds() -> Verdict<time_t> {
     Ok(clock_gettime(ClockId::CLOCK_REALTIME_COARSE)?.tv_sec())
 }
 
@@ -561,10 +561,10 @@ fn stat_any_looks_past_the_permissions() -> Verdict {
 /// Lets this process lock so many bytes into memory.
 fn allow_locked(bytes: usize) -> Verdict {
     let (_, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
-    if hard < bytes as u64 {
+    if hard < bytes as rlim_t {
         return Err(Failure::skipped(vec![format!("RLIMIT_MEMLOCK of {bytes} (have {hard})")]));
     }
-    Ok(setrlimit(Resource::RLIMIT_MEMLOCK, bytes as u64, hard)?)
+    Ok(setrlimit(Resource::RLIMIT_MEMLOCK, bytes as rlim_t, hard)?)
 }
 
 /// The owner of a segment locks it without privilege within RLIMIT_MEMLOCK, and it shows SHM_LOCKED until it is unlocked.
@@ -610,9 +610,9 @@ fn lock_stops_at_the_memlock_limit() -> Verdict {
 #[case(SHMCTL_2, "DESCRIPTION", settles = ["shmctl.2 IPC_INFO"])]
 fn information_tells_the_limits() -> Verdict {
     let told = limits()?;
-    check!(told.max == sysctl("kernel/shmmax")?);
-    check!(told.segments == sysctl("kernel/shmmni")?);
-    check!(told.all == sysctl("kernel/shmall")?);
+    check!(told.max == fitting::<c_ulong>("kernel/shmmax")?);
+    check!(told.segments == fitting::<c_ulong>("kernel/shmmni")?);
+    check!(told.all == fitting::<c_ulong>("kernel/shmall")?);
     check!(told.min == 1);
     Ok(())
 }

@@ -126,7 +126,7 @@ fn another_users_process_takes_only_sigcont() -> Verdict {
 }
 
 /// An integer division by zero raises SIGFPE with FPE_INTDIV and the address of the instruction.
-#[case(SIGACTION_2, "The si_code field", settles = ["A32", "sigaction.2 FPE_INTDIV"], needs = [Need::Arch(&["x86_64"])], also = [(SIGACTION_2, "The siginfo_t argument to a SA_SIGINFO handler")])]
+#[case(SIGACTION_2, "The si_code field", settles = ["A32", "sigaction.2 FPE_INTDIV"], needs = [Need::Arch(&["x86_64", "x86"])], also = [(SIGACTION_2, "The siginfo_t argument to a SA_SIGINFO handler")])]
 fn a_division_by_zero_raises_sigfpe() -> Verdict {
     static INSTRUCTION: AtomicUsize = AtomicUsize::new(0);
     let (told, at) = (Counter::new()?, Counter::new()?);
@@ -188,7 +188,7 @@ fn an_access_beyond_a_mapped_file_raises_sigbus() -> Verdict {
 }
 
 /// A division by zero, an access to nothing and an unknown instruction end a process without a handler, by SIGFPE, SIGSEGV and SIGILL.
-#[case(SIGNAL_7, "Standard signals", settles = ["A32", "A33", "signal.7 SIGFPE", "signal.7 SIGSEGV", "signal.7 SIGILL"], needs = [Need::Arch(&["x86_64"])])]
+#[case(SIGNAL_7, "Standard signals", settles = ["A32", "A33", "signal.7 SIGFPE", "signal.7 SIGSEGV", "signal.7 SIGILL"], needs = [Need::Arch(&["x86_64", "x86"])])]
 fn faults_without_a_handler_end_the_process() -> Verdict {
     let page = Pages::new(ProtFlags::PROT_NONE)?;
     page.unmap()?;

@@ -5,7 +5,7 @@ use libc::{
     IPPROTO_UDPLITE, SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK,
     SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, rlim_t, setrlimit};
 
 use crate::prelude::*;
 use crate::sys::sockets::{IPV6, Socket, UDPLITE};
@@ -175,7 +175,7 @@ refusals! {
 
     /// A process that has as many descriptors open as it may gets no socket.
     ["socket.2 EMFILE"] descriptor_beyond_the_limit_is_refused => EMFILE: {
-        let next = dup(std::io::stdin())?.as_raw_fd() as u64;
+        let next = dup(std::io::stdin())?.as_raw_fd() as rlim_t;
         setrlimit(Resource::RLIMIT_NOFILE, next, next)?;
         Socket::new(AF_UNIX, SOCK_STREAM, 0)
     };

@@ -10,7 +10,7 @@ use libc::{
     SOCK_DGRAM, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
 use nix::poll::PollFlags;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, rlim_t, setrlimit};
 
 use super::wait_for;
 use crate::prelude::*;
@@ -772,7 +772,7 @@ fn descriptor_is_a_barrier_in_a_stream() -> Verdict {
 /// An unprivileged user has no more descriptors in flight than it may have open.
 #[case(UNIX_7, "ERRORS", settles = ["unix.7 ETOOMANYREFS"], needs = [Need::Unprivileged])]
 fn descriptors_in_flight_are_limited() -> Verdict {
-    const LIMIT: u64 = 20;
+    const LIMIT: rlim_t = 20;
     let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
     setrlimit(Resource::RLIMIT_NOFILE, LIMIT, LIMIT)?;
     let sent = (0..2 * LIMIT).map(|_| ours.send_descriptors(b"x", &[0])).find_map(Result::err);

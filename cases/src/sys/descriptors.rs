@@ -140,9 +140,10 @@ pub fn write_from(fd: impl AsFd, memory: Memory, bytes: usize) -> Result<usize> 
         .map(|n| n as usize)
 }
 
-/// An address that no process can have mapped.
+/// An address that no process can have mapped: that of the last 4 KiB. A
+/// program of 32 bits may have its stack just below.
 fn nowhere() -> *mut libc::c_void {
-    std::ptr::without_provenance_mut(usize::MAX - 0xffff)
+    std::ptr::without_provenance_mut(usize::MAX - 0xfff)
 }
 
 /// `read` of so many bytes to an address outside the address space.
@@ -167,7 +168,7 @@ pub struct DescriptorLimit {
 
 impl DescriptorLimit {
     /// Sets the limit.
-    pub fn leave(room: u64) -> Result<Self> {
+    pub fn leave(room: rlim_t) -> Result<Self> {
         let lowest = open(".", OFlag::O_PATH, Mode::empty())?.as_raw_fd();
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, lowest as rlim_t + room, hard)?;

@@ -37,10 +37,10 @@ pub fn take(event: impl AsFd) -> Result<u64> {
 }
 
 /// The system call `eventfd`, which knows no flags.
-pub const OLD_CALL: Need = Need::Arch(&["x86_64"]);
+pub const OLD_CALL: Need = Need::Arch(&["x86_64", "x86"]);
 
 /// The system call `eventfd`, with every flag set where `eventfd2` has them.
-#[cfg(target_arch = "x86_64")]
+#[cfg(not(target_arch = "aarch64"))]
 pub fn old_event(value: u32) -> Result<OwnedFd> {
     use std::os::fd::FromRawFd;
     // SAFETY: takes no pointer; what it gives is a new descriptor that
@@ -52,7 +52,7 @@ pub fn old_event(value: u32) -> Result<OwnedFd> {
 }
 
 /// The system call `eventfd`, which newer architectures do not have.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
 pub fn old_event(_value: u32) -> Result<OwnedFd> {
     Err(Errno::ENOSYS)
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::with_exposed_provenance_mut;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
 
-use libc::c_int;
+use libc::{c_int, off_t};
 use nix::Result;
 
 use super::answer;
@@ -43,7 +43,7 @@ impl Memory {
         protection: c_int,
         flags: c_int,
         fd: Option<BorrowedFd<'_>>,
-        offset: i64,
+        offset: off_t,
     ) -> Result<Self> {
         let address = with_exposed_provenance_mut(address);
         let fd = fd.map_or(-1, |fd| fd.as_raw_fd());

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use ipcspec_harness::{Facility, Need, Verdict, remember};
 use libc::{
     IPC_CREAT, IPC_EXCL, IPC_NOWAIT, IPC_PRIVATE, IPC_RMID, IPC_SET, IPC_STAT, c_int, c_long,
+    time_t,
 };
 use nix::Result;
 use nix::errno::Errno;
@@ -126,9 +127,9 @@ pub struct Stat {
     /// The permission bits and what the kernel adds to them.
     pub mode: u32,
     /// Seconds since the epoch, as are the other two times.
-    pub stime: i64,
-    pub rtime: i64,
-    pub ctime: i64,
+    pub stime: time_t,
+    pub rtime: time_t,
+    pub ctime: time_t,
     /// Bytes.
     pub cbytes: u64,
     /// Messages.
@@ -139,6 +140,8 @@ pub struct Stat {
     pub lrpid: i32,
 }
 
+// Some targets count with 32 bits.
+#[allow(clippy::useless_conversion)]
 impl From<&libc::msqid_ds> for Stat {
     fn from(ds: &libc::msqid_ds) -> Self {
         Self {
@@ -150,9 +153,9 @@ impl From<&libc::msqid_ds> for Stat {
             stime: ds.msg_stime,
             rtime: ds.msg_rtime,
             ctime: ds.msg_ctime,
-            cbytes: ds.__msg_cbytes,
-            qnum: ds.msg_qnum,
-            qbytes: ds.msg_qbytes,
+            cbytes: ds.__msg_cbytes.into(),
+            qnum: ds.msg_qnum.into(),
+            qbytes: ds.msg_qbytes.into(),
             lspid: ds.msg_lspid,
             lrpid: ds.msg_lrpid,
         }
@@ -274,7 +277,7 @@ impl Queue {
 
     /// `IPC_SET` with nothing changed but `msg_qbytes`.
     pub fn set_qbytes(self, qbytes: u64) -> Result<()> {
-        self.set(|ds| ds.msg_qbytes = qbytes)
+        self.set(|ds| ds.msg_qbytes = qbytes as _)
     }
 
     /// `IPC_SET` with nothing changed but the permission bits.

@@ -9,10 +9,13 @@ use ipcspec_harness::{Child, End, Failure, Need, Verdict};
 use nix::fcntl::OFlag;
 use nix::unistd::{Pid, dup2_stdin, dup2_stdout, execv, pipe2, read, write};
 
+/// Whether there is a program of our own for this architecture.
+const OWN: bool = cfg!(any(target_arch = "x86_64", target_arch = "x86"));
+
 /// What a case that executes a program needs: our own where we have one for
 /// the architecture, else `cat`.
 pub const A_PROGRAM: Need =
-    if cfg!(target_arch = "x86_64") { Need::Arch(&["x86_64"]) } else { Need::File("/bin/cat") };
+    if OWN { Need::Arch(&["x86_64", "x86"]) } else { Need::File("/bin/cat") };
 
 /// A process that has executed a program, which copies its input to its
 /// output and exits with 0 at the end of the input.
@@ -68,7 +71,7 @@ impl Program {
 
 /// The program's path, in the working directory or on the target.
 fn install() -> Verdict<CString> {
-    if !cfg!(target_arch = "x86_64") {
+    if !OWN {
         return Ok(c"/bin/cat".to_owned());
     }
     fs::write("program", executable())?;
@@ -76,36 +79,67 @@ fn install() -> Verdict<CString> {
     Ok(c"./program".to_owned())
 }
 
-/// An executable file for Linux on x86-64, without a library.
+#[cfg(not(target_arch = "x86"))]
+const CODE: &[u8] = &[
+    0x31, 0xc0, // xor eax, eax: read
+    0x31, 0xff, // xor edi, edi
+    0x48, 0x89, 0xe6, // mov rsi, rsp
+    0xba, 1, 0, 0, 0, // mov edx, 1
+    0x0f, 0x05, // syscall
+    0x85, 0xc0, // test eax, eax
+    0x7e, 14, // jle to the exit
+    0xb8, 1, 0, 0, 0, // mov eax, write
+    0xbf, 1, 0, 0, 0, // mov edi, 1
+    0x0f, 0x05, // syscall
+    0xeb, 0xe0, // jmp to the start
+    0xb8, 60, 0, 0, 0, // mov eax, exit
+    0x31, 0xff, // xor edi, edi
+    0x0f, 0x05, // syscall
+];
+#[cfg(target_arch = "x86")]
+const CODE: &[u8] = &[
+    0xb8, 3, 0, 0, 0, // mov eax, read
+    0x31, 0xdb, // xor ebx, ebx
+    0x89, 0xe1, // mov ecx, esp
+    0xba, 1, 0, 0, 0, // mov edx, 1
+    0xcd, 0x80, // int 0x80
+    0x85, 0xc0, // test eax, eax
+    0x7e, 14, // jle to the exit
+    0xb8, 4, 0, 0, 0, // mov eax, write
+    0xbb, 1, 0, 0, 0, // mov ebx, 1
+    0xcd, 0x80, // int 0x80
+    0xeb, 0xde, // jmp to the start
+    0xb8, 1, 0, 0, 0, // mov eax, exit
+    0x31, 0xdb, // xor ebx, ebx
+    0xcd, 0x80, // int 0x80
+];
+
+/// An executable file for Linux on x86-64 or i386, without a library.
 fn executable() -> Vec<u8> {
-    const CODE: [u8; 41] = [
-        0x31, 0xc0, // xor eax, eax: read
-        0x31, 0xff, // xor edi, edi
-        0x48, 0x89, 0xe6, // mov rsi, rsp
-        0xba, 1, 0, 0, 0, // mov edx, 1
-        0x0f, 0x05, // syscall
-        0x85, 0xc0, // test eax, eax
-        0x7e, 14, // jle to the exit
-        0xb8, 1, 0, 0, 0, // mov eax, write
-        0xbf, 1, 0, 0, 0, // mov edi, 1
-        0x0f, 0x05, // syscall
-        0xeb, 0xe0, // jmp to the start
-        0xb8, 60, 0, 0, 0, // mov eax, exit
-        0x31, 0xff, // xor edi, edi
-        0x0f, 0x05, // syscall
-    ];
     const BASE: u64 = 0x40_0000;
-    const HEADERS: u64 = 64 + 56;
-    let size = HEADERS + CODE.len() as u64;
+    const WORD: usize = size_of::<usize>();
+    const WIDE: bool = WORD == 8;
+    // What class it is for, EM_X86_64 or EM_386, and the sizes of two headers.
+    let (class, machine, header, segment) = if WIDE { (2, 62, 64, 56) } else { (1, 3, 52, 32) };
+    let size = header + segment + CODE.len() as u64;
+    // Readable and executable.
+    let flags = [(5, 4)];
+    let place = [(0, WORD), (BASE, WORD), (BASE, WORD), (size, WORD), (size, WORD)];
+    let [before, behind] = if WIDE { [&flags[..], &[]] } else { [&[], &flags[..]] };
     let fields = [
-        // ET_EXEC, EM_X86_64, version 1; entry, program headers, no sections.
-        &[(2, 2), (62, 2), (1, 4), (BASE + HEADERS, 8), (64, 8), (0, 8), (0, 4)][..],
+        // ET_EXEC, version 1; entry, program headers, no sections, no flags.
+        &[(2, 2), (machine, 2), (1, 4), (BASE + header + segment, WORD), (header, WORD)][..],
+        &[(0, WORD), (0, 4)],
         // Sizes and counts of the headers.
-        &[(64, 2), (56, 2), (1, 2), (64, 2), (0, 2), (0, 2)],
-        // PT_LOAD, readable and executable: the whole file at BASE.
-        &[(1, 4), (5, 4), (0, 8), (BASE, 8), (BASE, 8), (size, 8), (size, 8), (4096, 8)],
+        &[(header, 2), (segment, 2), (1, 2), (0, 2), (0, 2), (0, 2)],
+        // PT_LOAD: the whole file at BASE.
+        &[(1, 4)],
+        before,
+        &place,
+        behind,
+        &[(4096, WORD)],
     ];
-    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let mut file = [b"\x7fELF", &[class, 1, 1][..], &[0; 9]].concat();
     for (value, width) in fields.concat() {
         file.extend(&u64::to_le_bytes(value)[..width]);
     }

@@ -3,11 +3,15 @@
 use std::ptr;
 
 use ipcspec_harness::{Verdict, remember};
+use libc::{c_long, c_ulong};
 use nix::Result;
 use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
 use super::memory::Memory;
+#[cfg(target_arch = "x86")]
+use super::sysv::IPC_SEMTIMEDOP;
+use super::sysv::SEMCTL;
 use super::{answer, unique_key};
 
 /// A System V semaphore set. It is removed when the case is over, not when
@@ -135,7 +139,7 @@ impl Sem {
     /// by itself.
     pub fn unknown_command(self) -> Result<i32> {
         // SAFETY: there is no pointer to follow.
-        let got = unsafe { libc::syscall(libc::SYS_semctl, self.id, 0, 99, 0) };
+        let got = unsafe { libc::syscall(SEMCTL, self.id, 0, 99, 0) };
         answer(got).map(|got| got as i32)
     }
 
@@ -217,11 +221,11 @@ impl Sem {
     }
 
     /// A command (`IPC_STAT`, `GETALL`, …) whose argument is at no address
-    /// of this process.
+    /// of this process, past the C library, which may look there by itself.
     pub fn ctl_nowhere(self, command: i32) -> Result<()> {
         // SAFETY: the kernel finds nothing mapped at 0.
         let nowhere = ptr::null_mut::<libc::c_void>();
-        answer(unsafe { libc::semctl(self.id, 0, command, nowhere) }).map(drop)
+        answer(unsafe { libc::syscall(SEMCTL, self.id, 0, command, nowhere) }).map(drop)
     }
 
     /// `IPC_RMID`.
@@ -255,14 +259,18 @@ fn with_list<T>(ops: &[Op], call: impl FnOnce(*mut libc::sembuf, usize) -> T) ->
 unsafe fn semtimedop(id: i32, ops: &[Op], timeout: *mut libc::timespec) -> Result<()> {
     let call = |list: *mut libc::sembuf, length: usize| {
         // SAFETY: the array is as long as told; the caller answers for `timeout`.
+        #[cfg(not(target_arch = "x86"))]
         let got = unsafe { libc::syscall(libc::SYS_semtimedop, id, list, length, timeout) };
+        // SAFETY: as above. The direct call of i386 takes times of 64 bits alone.
+        #[cfg(target_arch = "x86")]
+        let got =
+            unsafe { libc::syscall(libc::SYS_ipc, IPC_SEMTIMEDOP, id, length, 0, list, timeout) };
         answer(got).map(drop)
     };
     with_list(ops, call)
 }
 
-/// What `IPC_STAT` tells of a set: the kernel's `semid64_ds` of 64-bit
-/// machines.
+/// What `IPC_STAT` tells of a set: the kernel's `semid64_ds`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stat {
@@ -280,19 +288,19 @@ pub struct Stat {
     pub mode: u32,
     seq: u16,
     pad: u16,
-    reserved: [u64; 2],
+    reserved: [c_ulong; 2],
     /// Time of the last `semop`, in seconds since the Epoch; 0 before it.
-    pub otime: i64,
-    #[cfg(target_arch = "x86_64")]
-    reserved_after_otime: u64,
+    pub otime: c_long,
+    #[cfg(not(target_arch = "aarch64"))]
+    reserved_after_otime: c_ulong,
     /// Time of creation or of the last change by `semctl`, in seconds since
     /// the Epoch.
-    pub ctime: i64,
-    #[cfg(target_arch = "x86_64")]
-    reserved_after_ctime: u64,
+    pub ctime: c_long,
+    #[cfg(not(target_arch = "aarch64"))]
+    reserved_after_ctime: c_ulong,
     /// Number of semaphores.
-    pub nsems: u64,
-    reserved_at_end: [u64; 2],
+    pub nsems: c_ulong,
+    reserved_at_end: [c_ulong; 2],
 }
 
 /// What `IPC_INFO` and `SEM_INFO` tell: the kernel's `seminfo`.

@@ -10,6 +10,7 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::memory::Memory;
+use super::sysv::SHMCTL;
 use super::{answer, unique_key};
 
 /// In the mode of a segment: it goes with its last attach.
@@ -70,14 +71,16 @@ impl Segment {
         status(self.id, libc::IPC_STAT).map(|(_, status)| status)
     }
 
-    /// `IPC_STAT` into this piece of memory.
+    /// `IPC_STAT` into this piece of memory, past the C library, which may
+    /// copy less.
     pub fn stat_into(self, memory: Memory) -> Result<()> {
         // SAFETY: what the kernel writes there is the case's.
-        answer(unsafe { libc::shmctl(self.id, libc::IPC_STAT, memory.pointer()) }).map(drop)
+        let at = memory.pointer::<libc::c_void>();
+        answer(unsafe { libc::syscall(SHMCTL, self.id, libc::IPC_STAT, at) }).map(drop)
     }
 
     /// How often it is attached.
-    pub fn attaches(self) -> Result<u64> {
+    pub fn attaches(self) -> Result<c_ulong> {
         self.stat().map(|status| status.shm_nattch)
     }
 
@@ -216,7 +219,7 @@ pub fn detach(address: usize) -> Result<()> {
 /// A new memory file of `size` bytes that can be sealed.
 pub fn memory_file(size: usize) -> Verdict<OwnedFd> {
     let file = memfd_create("ipcspec", MFdFlags::MFD_ALLOW_SEALING | MFdFlags::MFD_CLOEXEC)?;
-    nix::unistd::ftruncate(&file, size as i64)?;
+    nix::unistd::ftruncate(&file, size as libc::off_t)?;
     Ok(file)
 }
 

@@ -296,7 +296,7 @@ pub fn nanosleep(time: Duration) -> (Result<()>, Duration) {
 fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: time.as_secs() as libc::time_t,
-        tv_nsec: libc::c_long::from(time.subsec_nanos()),
+        tv_nsec: libc::c_long::from(time.subsec_nanos() as i32),
     }
 }
 
@@ -593,7 +593,7 @@ fn set_signal_stack(base: *mut c_void, bytes: usize, flags: c_int) -> Result<()>
 pub fn interval_timer(which: c_int, first: Duration, interval: Duration) -> Result<()> {
     let timeval = |time: Duration| libc::timeval {
         tv_sec: time.as_secs() as libc::time_t,
-        tv_usec: time.subsec_micros().into(),
+        tv_usec: libc::suseconds_t::from(time.subsec_micros() as i32),
     };
     let value = libc::itimerval { it_value: timeval(first), it_interval: timeval(interval) };
     // SAFETY: one structure to be read. The type of `which` differs between

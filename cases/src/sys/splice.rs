@@ -100,7 +100,7 @@ pub fn vmsplice_ranges(end: impl AsFd, ranges: &[Memory], flags: SpliceFFlags) -
 pub fn sendfile_by(out: impl AsFd, file: impl AsFd, offset: Memory, count: usize) -> Result<usize> {
     let (out, file) = (out.as_fd().as_raw_fd(), file.as_fd().as_raw_fd());
     // SAFETY: memory of the case, or what the kernel finds not to be.
-    answer(unsafe { libc::sendfile(out, file, offset.pointer(), count) }).map(|n| n as usize)
+    answer(unsafe { libc::sendfile64(out, file, offset.pointer(), count) }).map(|n| n as usize)
 }
 
 /// `sendfile` from a socket to a pipe.

@@ -7,6 +7,14 @@ pub fn sysctl(name: &str) -> Verdict<u64> {
     Ok(numbers(name)?[0])
 }
 
+/// The number in `/proc/sys/NAME`, in the type in which a system call tells
+/// it; where it does not fit, the case is skipped.
+pub fn fitting<T: TryFrom<u64>>(name: &str) -> Verdict<T> {
+    let number = sysctl(name)?;
+    let wide = || format!("/proc/sys/{name} is {number}, beyond {} bits", 8 * size_of::<T>());
+    T::try_from(number).map_err(|_| Failure::skipped(vec![wide()]))
+}
+
 /// All numbers in `/proc/sys/NAME`; where there is no such file, the case is
 /// skipped.
 pub fn numbers(name: &str) -> Verdict<Vec<u64>> {

@@ -7,6 +7,23 @@ use nix::{NixPath, Result};
 
 use super::answer;
 
+#[cfg(not(target_arch = "x86"))]
+pub(super) use libc::{SYS_semctl as SEMCTL, SYS_shmctl as SHMCTL};
+#[cfg(target_arch = "x86")]
+pub(super) use of_i386::*;
+
+/// i386 has had calls of its own beside ipc(2) since Linux 5.1, though none
+/// for a `semtimedop` with times of 32 bits.
+#[cfg(target_arch = "x86")]
+mod of_i386 {
+    use libc::{c_int, c_long};
+
+    pub const SEMCTL: c_long = 394;
+    pub const SHMCTL: c_long = 396;
+    /// Of ipc(2).
+    pub const IPC_SEMTIMEDOP: c_int = 4;
+}
+
 /// A kind of System V object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

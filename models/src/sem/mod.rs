@@ -460,7 +460,7 @@ impl crate::Op for Op {
                 if *limit == Limit::Forever {
                     return sem.op(&ops[..length]).into();
                 }
-                let mut limit = TimeSpec::new(0, limit.nanoseconds());
+                let mut limit = TimeSpec::new(0, limit.nanoseconds() as _);
                 sem.timed(&ops[..length], &mut limit).into()
             }
             Self::SetVal(at, value) => sem.set((*at).into(), value.number()).into(),

@@ -102,8 +102,29 @@ pub fn divide_by_zero(at: &AtomicUsize) {
     }
 }
 
+/// Divides by zero. `at` gets the address of the instruction before it runs.
+#[cfg(target_arch = "x86")]
+pub fn divide_by_zero(at: &AtomicUsize) {
+    // SAFETY: as above; the call is popped at once.
+    unsafe {
+        std::arch::asm!(
+            "call 3f",
+            "3: pop {place}",
+            "leal 2f-3b({place}), {place}",
+            "movl {place}, ({at})",
+            "2: divl {zero}",
+            at = in(reg) at.as_ptr(),
+            place = out(reg) _,
+            zero = in(reg) 0,
+            inout("eax") 1 => _,
+            inout("edx") 0 => _,
+            options(att_syntax),
+        );
+    }
+}
+
 /// An instruction that does not exist.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
 pub fn illegal_instruction() {
     // SAFETY: touches nothing.
     unsafe { std::arch::asm!("ud2") };
@@ -288,10 +309,12 @@ pub fn scramble() {
 
 #[cfg(not(target_arch = "x86_64"))]
 mod elsewhere {
-    //! Cases that call these need an x86-64.
+    //! Cases that call these need an x86-64, or an x86 of any kind.
     #![allow(missing_docs)]
 
+    #[cfg(not(target_arch = "x86"))]
     pub fn divide_by_zero(_: &super::AtomicUsize) {}
+    #[cfg(not(target_arch = "x86"))]
     pub fn illegal_instruction() {}
     pub fn scramble() {}
     pub fn registers_across_handlers() -> (super::Registers, super::Registers) {
