@@ -168,6 +168,33 @@ fn stale_expectations_are_loud() {
 }
 
 #[test]
+fn an_expectation_may_name_several_tests() {
+    let scratch = Scratch::new("several");
+    let content = "[[expect]]\ntest = ['pipe::nothing', 'pipe']\noutcome = 'held'\nreason = ''\n";
+    let output = ipcspec(&["run", "--expect", &scratch.file("expect.toml", content), EOF]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stdout);
+    assert!(told.contains("\"pipe::nothing\" matches no case"), "{told}");
+    assert!(!told.contains("\"pipe\" matches no case"), "{told}");
+}
+
+#[test]
+fn shipped_expectations_name_cases_that_exist_and_their_references() {
+    let shipped = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/expectations"));
+    let mut files = 0;
+    for file in shipped.expect("the directory is there") {
+        let file = file.expect("a file").path();
+        let content = std::fs::read_to_string(&file).expect("a file is text");
+        let entries = content.matches("[[expect]]").count();
+        assert_eq!(content.matches("\nreference = \"").count(), entries, "{file:?}");
+        // This case holds on every target.
+        well(&["run", "--expect", &file.display().to_string(), EOF]);
+        files += 1;
+    }
+    assert!(files >= 12, "{files} files");
+}
+
+#[test]
 fn the_first_unexpected_verdict_ends_a_run_that_fails_fast() {
     let scratch = Scratch::new("fast");
     let content = "[[expect]]\ntest = 'pipe'\noutcome = 'violated'\nreason = 'because'\n";
