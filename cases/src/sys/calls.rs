@@ -133,6 +133,9 @@ calls! {
     MREMAP = "mremap": SYS_mremap;
     MSYNC = "msync": SYS_msync;
     MEMFD_CREATE = "memfd_create": SYS_memfd_create;
+    SECRET_FILE = "memfd_secret": SYS_memfd_secret;
+    INOTIFY_ADD_WATCH = "inotify_add_watch": SYS_inotify_add_watch;
+    PIDFD_SEND_SIGNAL = "pidfd_send_signal": SYS_pidfd_send_signal;
     FTRUNCATE = "ftruncate": SYS_ftruncate / i386 SYS_ftruncate64;
     FALLOCATE = "fallocate": SYS_fallocate;
     FCHMOD = "fchmod": SYS_fchmod;

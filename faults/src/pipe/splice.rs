@@ -13,6 +13,7 @@ use crate::prelude::*;
 
 /// The faults of this module.
 pub const FAULTS: &[Fault] = &[
+    changes_are_not_told_of,
     given_offset_moves_the_own_one_too,
     given_offset_stays,
     own_offset_moves_by_what_was_asked,
@@ -483,5 +484,12 @@ fn write_after_zeros_gets_into_all_zeros(call: &mut Call) -> Result<Effect> {
         }
         _ => {}
     }
+    call.proceed()
+}
+
+/// Who watches a name is not told that the file is changed.
+#[fault(INOTIFY_7, "inotify events", on = [INOTIFY_ADD_WATCH])]
+fn changes_are_not_told_of(call: &mut Call) -> Result<Effect> {
+    call.set_argument(2, call.argument(2) & !u64::from(libc::IN_MODIFY));
     call.proceed()
 }

@@ -8,6 +8,9 @@ use crate::prelude::*;
 
 /// The faults of this module.
 pub const FAULTS: &[Fault] = &[
+    parameters_are_not_told,
+    parameters_are_cut_to_fit,
+    budget_is_cut_to_the_weight,
     size_is_a_limit,
     close_on_exec_is_forgotten,
     refused_creation_leaks_a_descriptor,
@@ -274,6 +277,55 @@ fn instance_is_empty_where_it_was_not_made(call: &mut Call) -> Result<Effect> {
     let epoll = call.fd(0)?;
     if epoll.kind == Kind::Epoll && !call.notes().has(key(process, epoll.number)) {
         return call.sleep();
+    }
+    call.proceed()
+}
+
+/// `EPIOCSPARAMS` and `EPIOCGPARAMS`.
+const SET_PARAMETERS: u64 = 0x4008_8a01;
+const GET_PARAMETERS: u64 = 0x8008_8a02;
+/// Bytes of `struct epoll_params`, where its budget is, its preference, and
+/// the padding behind it.
+const PARAMETERS: usize = 8;
+const BUDGET: u64 = 4;
+const PREFER: usize = 6;
+const PADDING: usize = 7;
+
+/// The parameters that are told are those of a new instance.
+#[fault(IOCTL_EVENTPOLL_2, "DESCRIPTION", on = [IOCTL])]
+fn parameters_are_not_told(call: &mut Call) -> Result<Effect> {
+    if call.argument(1) != GET_PARAMETERS {
+        return call.proceed();
+    }
+    let address = call.argument(2);
+    call.then(move |call| {
+        if call.result() == 0 {
+            call.set_memory(address, &[0; PARAMETERS])?;
+        }
+        call.proceed()
+    })
+}
+
+/// Parameters that are out of range are cut to fit.
+#[fault(IOCTL_EVENTPOLL_2, "ERRORS", on = [IOCTL])]
+fn parameters_are_cut_to_fit(call: &mut Call) -> Result<Effect> {
+    if call.argument(1) == SET_PARAMETERS {
+        let mut given = call.memory(call.argument(2), PARAMETERS)?;
+        given[3] &= 0x7f;
+        given[PREFER] &= 1;
+        given[PADDING] = 0;
+        call.set_memory(call.argument(2), &given)?;
+    }
+    call.proceed()
+}
+
+/// A budget that takes privilege is cut to what does not.
+#[fault(IOCTL_EVENTPOLL_2, "ERRORS", on = [IOCTL])]
+fn budget_is_cut_to_the_weight(call: &mut Call) -> Result<Effect> {
+    if call.argument(1) == SET_PARAMETERS {
+        let address = call.argument(2) + BUDGET;
+        let budget: u16 = call.number_at(address)?;
+        call.set_memory(address, &budget.min(64).to_ne_bytes())?;
     }
     call.proceed()
 }

@@ -1,16 +1,20 @@
 //! Wrong answers of semget and semctl: what a set tells of itself, limits and
 //! permissions.
 
+use std::io::IoSlice;
+
 use libc::{
     GETPID, IPC_CREAT, IPC_INFO, IPC_PRIVATE, IPC_RMID, IPC_SET, IPC_STAT, SEM_INFO, SEM_STAT,
-    SEM_STAT_ANY, SETVAL,
+    SEM_STAT_ANY, SETALL, SETVAL,
 };
+use nix::sys::uio::{RemoteIoVec, process_vm_writev};
 
 use super::view::key;
 use crate::prelude::*;
 
 /// The faults of this module.
 pub const FAULTS: &[Fault] = &[
+    setall_wants_to_write_to_its_array,
     new_set_begins_at_one,
     mode_of_a_new_set_obeys_the_umask,
     getpid_tells_of_the_first_semaphore,
@@ -348,4 +352,19 @@ fn semget_makes_what_it_should_refuse(call: &mut Call) -> Result<Effect> {
 #[fault(SEMCTL_2, "ERRORS", on = [SEMCTL])]
 fn semctl_refuses_nothing(call: &mut Call) -> Result<Effect> {
     call.then(|call| if call.result() < 0 { call.give(0) } else { call.proceed() })
+}
+
+/// SETALL fails where its array cannot be written to.
+#[fault(SEMCTL_2, "DESCRIPTION", on = [SEMCTL])]
+fn setall_wants_to_write_to_its_array(call: &mut Call) -> Result<Effect> {
+    let array = call.argument(3);
+    if call.command() == SETALL
+        && let Ok(first) = call.memory(array, 2)
+    {
+        let place = RemoteIoVec { base: array as usize, len: first.len() };
+        if process_vm_writev(call.thread(), &[IoSlice::new(&first)], &[place]).is_err() {
+            return call.fail(EFAULT);
+        }
+    }
+    call.proceed()
 }

@@ -11,6 +11,8 @@ use crate::prelude::*;
 
 /// The faults of this module.
 pub const FAULTS: &[Fault] = &[
+    new_secret_file_has_a_page,
+    secret_memory_is_memory_like_any_other,
     memory_file_is_always_closed_on_exec,
     file_of_the_same_name_is_the_same_file,
     long_name_loses_its_beginning,
@@ -348,4 +350,24 @@ fn every_file_takes_seals(call: &mut Call) -> Result<Effect> {
         refused if refused == -(EINVAL as i64) => call.give(0),
         _ => call.proceed(),
     })
+}
+
+/// A new file of secret memory has a page.
+#[fault(MEMFD_SECRET_2, "DESCRIPTION", on = [SECRET_FILE])]
+fn new_secret_file_has_a_page(call: &mut Call) -> Result<Effect> {
+    call.then(|call| {
+        let fd = call.result();
+        if fd < 0 {
+            return call.proceed();
+        }
+        let arguments = [fd as u64, page_size() as u64, 0, 0, 0, 0];
+        call.instead(libc::SYS_ftruncate, arguments, move |call| call.give(fd))
+    })
+}
+
+/// memfd_secret gives memory that everybody may look at who may look at the process.
+#[fault(MEMFD_SECRET_2, "DESCRIPTION", on = [SECRET_FILE])]
+fn secret_memory_is_memory_like_any_other(call: &mut Call) -> Result<Effect> {
+    let name = call.scratch(b"secret\0")?;
+    call.instead(libc::SYS_memfd_create, [name, 0, 0, 0, 0, 0], |call| call.proceed())
 }

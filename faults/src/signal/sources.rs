@@ -8,6 +8,9 @@ use ipcspec_cases::sys::signals::code;
 
 /// The faults of this module.
 pub const FAULTS: &[Fault] = &[
+    scope_of_a_thread_is_ignored,
+    scope_of_a_group_is_ignored,
+    any_scope_will_do,
     kill_reaches_the_sender_of_the_group_too,
     kill_of_a_group_reaches_its_leader_only,
     kill_of_the_own_group_reaches_the_caller_only,
@@ -274,4 +277,27 @@ fn timer_is_told_as_the_kernel(signal: &mut Arrival) -> Fate {
         signal.info().si_code = libc::SI_KERNEL;
     }
     Fate::Deliver
+}
+
+const SCOPES: [u64; 3] = [1, 1 << 1, 1 << 2];
+
+/// PIDFD_SIGNAL_THREAD is accepted and ignored.
+#[fault(PIDFD_SEND_SIGNAL_2, "DESCRIPTION", on = [PIDFD_SEND_SIGNAL])]
+fn scope_of_a_thread_is_ignored(call: &mut Call) -> Result<Effect> {
+    call.set_argument(3, call.argument(3) & !SCOPES[0]);
+    call.proceed()
+}
+
+/// PIDFD_SIGNAL_PROCESS_GROUP is accepted and ignored.
+#[fault(PIDFD_SEND_SIGNAL_2, "DESCRIPTION", on = [PIDFD_SEND_SIGNAL])]
+fn scope_of_a_group_is_ignored(call: &mut Call) -> Result<Effect> {
+    call.set_argument(3, call.argument(3) & !SCOPES[2]);
+    call.proceed()
+}
+
+/// Flags that pidfd_send_signal does not know are ignored.
+#[fault(PIDFD_SEND_SIGNAL_2, "ERRORS", on = [PIDFD_SEND_SIGNAL])]
+fn any_scope_will_do(call: &mut Call) -> Result<Effect> {
+    call.set_argument(3, call.argument(3) & SCOPES.iter().sum::<u64>());
+    call.proceed()
 }
