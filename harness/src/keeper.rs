@@ -534,8 +534,12 @@ fn run(
     while end.is_none() {
         let left = deadline.saturating_sub(start.elapsed());
         if left.is_zero() {
-            let talking = output.drain(&desk.output);
-            overdue = Some(Overdue::seen(attendant, talking));
+            output.drain(&desk.output);
+            let mut seen = Overdue::seen(attendant);
+            // Who talks may sleep for the keeper, who reads what it says: then
+            // there was more to read while it was looked at.
+            seen.asleep &= !output.drain(&desk.output);
+            overdue = Some(seen);
             kill_all(isolation.namespaces);
             break;
         }
@@ -770,8 +774,7 @@ struct Overdue {
 }
 
 impl Overdue {
-    /// A case that is `talking` may sleep for the keeper, who reads what it says.
-    fn seen(attendant: Option<Pid>, talking: bool) -> Self {
+    fn seen(attendant: Option<Pid>) -> Self {
         let tasks = tasks(attendant);
         // A zombie wakes nobody.
         let mut left = tasks.iter().filter(|(_, doing)| *doing != Doing::Gone).peekable();
@@ -779,7 +782,7 @@ impl Overdue {
             matches!(doing, Doing::Call(_)) && Task::process(*pid).state() == Some('S')
         };
         let all = left.peek().is_some() && left.all(asleep);
-        Self { told: describe(&tasks), asleep: all && !talking }
+        Self { told: describe(&tasks), asleep: all }
     }
 }
 
