@@ -238,6 +238,7 @@ impl Drop for Workshop<'_> {
 
 impl<'t> Workshop<'t> {
     fn open(targets: &'t Targets, cache: &'t Path, own: &'t Own) -> Result<Self> {
+        sweep(cache);
         let scratch = cache.join(format!("run-{}", std::process::id()));
         fs::create_dir_all(&scratch).map_err(|error| Trouble::with(scratch.display(), error))?;
         let accel = own.accel.clone();
@@ -314,6 +315,18 @@ impl<'t> Workshop<'t> {
         let name = if works { "kvm" } else { "tcg" }.to_owned();
         self.accel = Some(name.clone());
         name
+    }
+}
+
+/// Removes what runs left that were killed.
+fn sweep(cache: &Path) {
+    let left = glob::glob(&cache.join("run-*").to_string_lossy());
+    for place in left.into_iter().flatten().flatten() {
+        let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let process = name.trim_start_matches("run-");
+        if !Path::new("/proc").join(process).exists() {
+            let _ = fs::remove_dir_all(&place);
+        }
     }
 }
 

@@ -218,3 +218,14 @@ fn what_is_missing_is_told_in_a_line() {
     ]);
     assert!(told.starts_with("ipcspec-lab: apart: apt-get"), "{told}");
 }
+
+#[test]
+fn what_a_killed_run_left_is_swept() {
+    let scratch = Scratch::new("swept");
+    // No process has a number like this.
+    let left = scratch.0.join("cache/run-4194305");
+    fs::create_dir_all(&left).unwrap();
+    run(&scratch, &[("sound", r#"exec "$0" "$@""#)], 0);
+    assert!(!left.exists());
+    assert_eq!(fs::read_dir(scratch.0.join("cache")).unwrap().count(), 0);
+}
