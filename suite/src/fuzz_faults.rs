@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ipcspec_faults::{ACTED_MARK, Fault, none};
 use ipcspec_harness::{Pool, Settings};
-use ipcspec_models::{DRIVER, MECHANISMS, Order};
+use ipcspec_models::{DRIVER, MECHANISMS, Order, Tally};
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, Trouble, fuzz, print};
@@ -139,6 +139,7 @@ fn look_for(pool: &Pool, driver: usize, fault: &Fault, mechanism: &str, seconds:
     let mut played = 0;
     let mut acted = false;
     let mut broken = None;
+    let mut aside = vec![];
     for slice in 0.. {
         if played >= seconds * 1000 || !acted && broken.is_none() && slice >= SLICES_WITHOUT {
             break;
@@ -156,7 +157,7 @@ fn look_for(pool: &Pool, driver: usize, fault: &Fault, mechanism: &str, seconds:
             minimising: 3_000,
             traced: true,
             canary: None,
-            aside: vec![],
+            aside: aside.clone(),
         };
         let with = fuzz::told_to(&order, Some(fault.path()));
         let report = pool.run_with(driver, &DRIVER, &with);
@@ -165,15 +166,17 @@ fn look_for(pool: &Pool, driver: usize, fault: &Fault, mechanism: &str, seconds:
             Ok(tally) => {
                 played += tally.millis.max(1);
                 if let Some(found) = tally.found {
-                    // Some faults do what they do beside the call, where it leaves
-                    // no mark: the same programs without it are the proof.
-                    if !acted {
-                        let with = fuzz::told_to(&order, Some(none::everything.path()));
-                        let control = fuzz::tally(&pool.run_with(driver, &DRIVER, &with));
-                        if control.map_or(true, |control| control.found.is_some()) {
-                            let found = found.steps.join("; ");
-                            return Came::Broken(format!("found without the fault: {found}"));
+                    // A tracer alone changes some answers: the same programs
+                    // without the fault are the proof.
+                    let same = Order { programs: tally.programs, millis: 40_000, ..order };
+                    let with = fuzz::told_to(&same, Some(none::everything.path()));
+                    match fuzz::tally(&pool.run_with(driver, &DRIVER, &with)) {
+                        Ok(Tally { found: None, .. }) => {}
+                        Ok(Tally { found: Some(found), .. }) => {
+                            aside.push(found.rule);
+                            continue;
                         }
+                        Err(why) => return Came::Broken(why),
                     }
                     let told = format!("wanted {}, got {}", found.wanted, found.got);
                     let millis = played - tally.millis + found.millis;
