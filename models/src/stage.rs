@@ -1,7 +1,7 @@
 //! Real processes that do what they are told, and the one that directs them.
 //!
 //! The director hands an actor something to do through shared memory and
-//! wakes it. It runs under SCHED_FIFO at a priority below that of the actors,
+//! wakes it. It runs under SCHED_RR at a priority below that of the actors,
 //! all on one processor: when it runs again, everybody has finished or
 //! sleeps. Where that is refused, or does not keep its promise, it looks at
 //! every actor until nobody moves.
@@ -1090,7 +1090,9 @@ fn set_priority(priority: i32) -> nix::Result<()> {
     unsafe {
         let mut parameters: libc::sched_param = std::mem::zeroed();
         parameters.sched_priority = priority;
-        Errno::result(libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters))
+        // Not SCHED_FIFO: two of one priority on one processor can wait in the
+        // kernel for each other, and neither would ever give way.
+        Errno::result(libc::sched_setscheduler(0, libc::SCHED_RR, &raw const parameters))
     }
     .map(drop)
 }
