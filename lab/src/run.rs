@@ -92,16 +92,20 @@ pub fn run(
     while tries > 0 && !recording.is_whole() {
         let came_in = recording.next;
         let fate = recording.go_on(ready, patterns)?;
-        let Fate::Dead(how) = fate else { continue };
-        let all: u32 = deaths.values().sum();
-        let Some(case) = recording.suspect().filter(|_| all < ALL_DEATHS) else {
-            tries -= 1;
-            recording.note(format!("came to no case: {how}"));
-            continue;
-        };
         if recording.next > came_in {
             tries = TRIES;
         }
+        let (how, died) = match fate {
+            Fate::Ended => continue,
+            Fate::Dead(how) => (how, true),
+            Fate::Lost(how) => (how, false),
+        };
+        let all: u32 = deaths.values().sum();
+        let Some(case) = recording.suspect().filter(|_| died && all < ALL_DEATHS) else {
+            tries -= 1;
+            recording.note(if died { format!("came to no case: {how}") } else { how });
+            continue;
+        };
         let times = deaths.entry(recording.next).or_default();
         *times += 1;
         recording.note(format!("died during {case}: {how}"));
@@ -118,6 +122,8 @@ enum Fate {
     Ended,
     /// It did not: why, in words.
     Dead(String),
+    /// A line was lost on the way, which is no fault of the case: in words.
+    Lost(String),
 }
 
 /// The stream of a target, as it grows.
@@ -204,7 +210,7 @@ impl<'t> Recording<'t> {
         }
         arguments.extend(patterns.iter().cloned());
         let mut attempt = ready.attempt(arguments, &self.console)?;
-        let mut ended = false;
+        let (mut ended, mut lost) = (false, false);
         let mut how = None;
         loop {
             let line = match attempt.next() {
@@ -221,14 +227,20 @@ impl<'t> Recording<'t> {
                     self.take(record)?;
                 }
                 Ok(Event::Case(record)) => {
+                    lost = true;
                     how = Some(format!("{} came too early: a line is lost", record.name));
                     break;
                 }
-                Ok(Event::End(_)) => ended = true,
+                Ok(Event::End(_)) if self.is_whole() => ended = true,
+                Ok(Event::End(_)) => {
+                    lost = true;
+                    how = Some("the end came too early: a line is lost".to_owned());
+                    break;
+                }
                 Err(_) => attempt.keep(line),
             }
         }
-        if ended && how.is_none() && self.is_whole() {
+        if ended && how.is_none() {
             self.ended = true;
             attempt.end();
             return Ok(Fate::Ended);
@@ -242,7 +254,7 @@ impl<'t> Recording<'t> {
         let cut = self.last_words.len().saturating_sub(40);
         self.last_words.drain(..cut);
         let last = self.last_words.last().map_or(String::new(), |line| format!("; last: {line}"));
-        Ok(Fate::Dead(how + &last))
+        Ok(if lost { Fate::Lost(how) } else { Fate::Dead(how + &last) })
     }
 
     /// The first start record is that of the stream; others are of attempts

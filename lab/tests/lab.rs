@@ -132,6 +132,19 @@ fn garbage_among_the_events_is_passed_by() {
     whole(&scratch, "noisy");
 }
 
+/// A line that never comes is the target's doing, not that of its case.
+#[test]
+fn a_lost_line_is_asked_for_again_and_kills_nobody() {
+    let scratch = Scratch::new("lost");
+    let mark = scratch.path("mark");
+    let drops = format!(r#""$0" "$@" 2>&1 | grep -v '"name":"{SECOND}"'"#);
+    let once = format!(r#"if mkdir {mark} 2>/dev/null; then {drops}; else exec "$0" "$@"; fi"#);
+    let (told, said) = run(&scratch, &[("once", &once), ("always", &drops)], 2);
+    assert!(said.contains("came too early: a line is lost"), "{said}");
+    assert!(told.contains("always: incomplete (1 cases): pipe::ends::child_inherits"), "{told}");
+    whole(&scratch, "once");
+}
+
 #[test]
 fn targets_that_come_to_nothing_leave_the_others_whole() {
     let scratch = Scratch::new("nothing");
