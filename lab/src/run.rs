@@ -90,9 +90,9 @@ pub fn run(
     let mut tries = TRIES;
     let mut deaths: HashMap<usize, u32> = HashMap::new();
     while tries > 0 && !recording.is_whole() {
-        let came_in = recording.next;
+        let came_in = recording.records.len();
         let fate = recording.go_on(ready, patterns)?;
-        if recording.next > came_in {
+        if recording.records.len() > came_in {
             tries = TRIES;
         }
         let (how, died) = match fate {
@@ -106,7 +106,7 @@ pub fn run(
             recording.note(if died { format!("came to no case: {how}") } else { how });
             continue;
         };
-        let times = deaths.entry(recording.next).or_default();
+        let times = deaths.entry(recording.records.len()).or_default();
         *times += 1;
         recording.note(format!("died during {case}: {how}"));
         if *times >= DEATHS {
@@ -135,9 +135,8 @@ struct Recording<'t> {
     expectations_file: Option<PathBuf>,
     expectations: Expectations,
     start: Option<StartRecord>,
+    /// Of the first cases of the plan, in its order: the next one is to come.
     records: Vec<CaseRecord>,
-    /// The place in the plan of the case that comes next.
-    next: usize,
     ended: bool,
     last_words: Vec<String>,
     notes: Vec<String>,
@@ -167,7 +166,6 @@ impl<'t> Recording<'t> {
             expectations: Expectations::default(),
             start: None,
             records: vec![],
-            next: 0,
             ended: false,
             last_words: vec![],
             notes: vec![],
@@ -180,12 +178,12 @@ impl<'t> Recording<'t> {
     }
 
     fn is_whole(&self) -> bool {
-        self.ended || self.start.is_some() && self.next >= self.plan().len()
+        self.ended || self.start.is_some() && self.records.len() >= self.plan().len()
     }
 
     /// The case that was to come.
     fn suspect(&self) -> Option<String> {
-        self.plan().get(self.next).cloned()
+        self.plan().get(self.records.len()).cloned()
     }
 
     fn note(&mut self, note: String) {
@@ -281,8 +279,7 @@ impl<'t> Recording<'t> {
         record.expectation = self.expectations.of(&record.name).cloned();
         self.write(&Event::Case(record.clone()))?;
         self.records.push(record);
-        self.next += 1;
-        self.bar.set_position(self.next as u64);
+        self.bar.set_position(self.records.len() as u64);
         Ok(())
     }
 
