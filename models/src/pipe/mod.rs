@@ -155,8 +155,8 @@ struct Description {
 enum Call {
     /// There is none.
     None,
-    /// It was cut short, with O_NONBLOCK set meanwhile or not, and begins
-    /// anew.
+    /// It was cut short, once or several times, with O_NONBLOCK set at one of
+    /// them or not, and begins anew.
     BeginsAnew { nonblocking: bool },
     /// A read.
     Reads,
@@ -763,7 +763,9 @@ static long ready(int end) {
             self.calls[actor] = Call::Writes { done, stopped: true };
             return GOES_ON.restarts();
         }
-        let nonblocking = self.is_nonblocking(actor, *op);
+        // What cut it short first may have decided how it ends.
+        let nonblocking = self.is_nonblocking(actor, *op)
+            || matches!(call, Call::BeginsAnew { nonblocking: true });
         let step = match by {
             Cut::Handler { restart: true } => RESTARTS.restarts(),
             Cut::Handler { restart: false } if nonblocking => {

@@ -130,9 +130,16 @@ impl Info {
         }
     }
 
-    /// As who waited for it is told.
-    pub fn answer(&self) -> Answer {
-        Answer::number(self.signal.into()).with(&[self.code.into(), self.from, self.value])
+    /// As who waited for it is told, where this was `seen`.
+    pub fn answer(&self, seen: Option<&Answer>) -> Answer {
+        match seen {
+            Some(seen) if self.code == Self::ANY_CODE && seen.result == Ok(self.signal.into()) => {
+                seen.clone()
+            }
+            _ => {
+                Answer::number(self.signal.into()).with(&[self.code.into(), self.from, self.value])
+            }
+        }
     }
 }
 
@@ -428,7 +435,7 @@ impl Process {
 
     /// Takes a pending signal of this set, or waits for one.
     fn wait(&mut self, set: Set, patience: Patience, seen: Option<&Answer>) -> Step {
-        let is_seen = |pending: &Pending| seen == Some(&pending.info.answer());
+        let is_seen = |pending: &Pending| seen == Some(&pending.info.answer(seen));
         // POSIX (sigtimedwait) leaves it undefined what becomes of a signal
         // that is waited for and not blocked. One that would end the process
         // may do so.
@@ -445,7 +452,7 @@ impl Process {
             (Some(place), _) => {
                 let Pending { signal, info, .. } = self.pending.remove(place);
                 let rule = if signal.is_real_time() { TAKES_IN_ORDER } else { TAKES };
-                rule.returns(info.answer())
+                rule.returns(info.answer(seen))
             }
             (None, Patience::None) => POLLS.fails(Errno::EAGAIN),
             (None, _) => WAITS.sleeps(),

@@ -446,7 +446,7 @@ impl crate::Op for Op {
             (Self::Mask { how, set }, _) => sys::mask(how, set).map(|old| i64::from(old.0)).into(),
             (Self::Pending, _) => sys::pending().map(|set| i64::from(set.0)).into(),
             (Self::Wait { set, .. }, _) => {
-                sys::wait(set, self.patience()).map_or_else(Answer::error, |info| info.answer())
+                sys::wait(set, self.patience()).map_or_else(Answer::error, |info| info.answer(None))
             }
             (Self::Suspend { mask }, _) => sys::suspend(mask).into(),
             (Self::Pause, _) => sys::pause().into(),
