@@ -3,46 +3,23 @@
 //! commands on this kernel that do to the real program what a machine may do.
 #![forbid(unsafe_code)]
 
+#[path = "../../suite/tests/scratch/mod.rs"]
+mod scratch;
+
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use ipcspec_harness::Outcome;
 use ipcspec_suite::record::Recorded;
+use scratch::Scratch;
 
 const LAB: &str = env!("CARGO_BIN_EXE_ipcspec-lab");
 /// A few cases that hold everywhere.
 const CASES: &str = "pipe::ends::{each_end_works_one_way,two_pipes_*,child_inherits_both_ends}";
 /// The second of them.
 const SECOND: &str = "pipe::ends::two_pipes_carry_both_directions";
-
-/// A directory of a test's own, which goes with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let place = std::env::temp_dir().join(format!("ipcspec-lab-{}-{name}", std::process::id()));
-        fs::create_dir_all(&place).unwrap();
-        Self(place)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The program beside the lab's: cargo builds both for the tests of all.
 fn program() -> String {
@@ -100,7 +77,7 @@ fn dies_at(pattern: &str, condition: &str) -> String {
 
 #[test]
 fn a_target_that_dies_once_goes_on() {
-    let scratch = Scratch::new("once");
+    let scratch = Scratch::new();
     let mark = scratch.path("mark");
     let dies = dies_at(FIRST_ENDS, &format!("mkdir {mark}"));
     let (_, said) = run(&scratch, &[("once", &dies)], 0);
@@ -110,7 +87,7 @@ fn a_target_that_dies_once_goes_on() {
 
 #[test]
 fn a_case_that_kills_its_target_is_passed_by() {
-    let scratch = Scratch::new("always");
+    let scratch = Scratch::new();
     // Also when the stream begins with it.
     let in_flight = format!(r#"{FIRST_ENDS}|*'"plan":["{SECOND}"'*"#);
     let dies = dies_at(&in_flight, "true");
@@ -126,7 +103,7 @@ fn a_case_that_kills_its_target_is_passed_by() {
 
 #[test]
 fn garbage_among_the_events_is_passed_by() {
-    let scratch = Scratch::new("garbage");
+    let scratch = Scratch::new();
     let noisy = r#"echo '{"event":"nonsense"}'; head -c 3000 /dev/urandom; echo; "$0" "$@""#;
     run(&scratch, &[("noisy", noisy)], 0);
     whole(&scratch, "noisy");
@@ -135,7 +112,7 @@ fn garbage_among_the_events_is_passed_by() {
 /// A line that never comes is the target's doing, not that of its case.
 #[test]
 fn a_lost_line_is_asked_for_again_and_kills_nobody() {
-    let scratch = Scratch::new("lost");
+    let scratch = Scratch::new();
     let mark = scratch.path("mark");
     let drops = format!(r#""$0" "$@" 2>&1 | grep -v '"name":"{SECOND}"'"#);
     let once = format!(r#"if mkdir {mark} 2>/dev/null; then {drops}; else exec "$0" "$@"; fi"#);
@@ -147,7 +124,7 @@ fn a_lost_line_is_asked_for_again_and_kills_nobody() {
 
 #[test]
 fn targets_that_come_to_nothing_leave_the_others_whole() {
-    let scratch = Scratch::new("nothing");
+    let scratch = Scratch::new();
     let targets = [
         ("silent", "sleep 1000"),
         ("babble", "echo Kernel panic; echo not syncing >&2; exit 3"),
@@ -166,7 +143,7 @@ fn targets_that_come_to_nothing_leave_the_others_whole() {
 
 #[test]
 fn a_full_disk_is_told_and_the_others_are_whole() {
-    let scratch = Scratch::new("full");
+    let scratch = Scratch::new();
     fs::create_dir_all(scratch.path("out")).unwrap();
     symlink("/dev/full", scratch.path("out/full.jsonl")).unwrap();
     let sound = r#"exec "$0" "$@""#;
@@ -177,11 +154,11 @@ fn a_full_disk_is_told_and_the_others_are_whole() {
 
 #[test]
 fn expectations_are_held_against_the_stream() {
-    let scratch = Scratch::new("expect");
+    let scratch = Scratch::new();
     let entry = format!("[[expect]]\ntest = '{SECOND}'\noutcome = 'violated'\nreason = 'x'\n");
     scratch.file("command.toml", &entry);
     let (program, output) = (program(), scratch.path("out"));
-    let place = scratch.0.display().to_string();
+    let place = scratch.place().display().to_string();
     let options = ["run", "--command", "{program} {arguments}", "--program", &program];
     let more = ["--output", &output, "--expectations", &place, "--", CASES];
     let output = lab(&scratch, &[&options[..], &more].concat());
@@ -192,7 +169,7 @@ fn expectations_are_held_against_the_stream() {
 
 #[test]
 fn what_is_missing_is_told_in_a_line() {
-    let scratch = Scratch::new("missing");
+    let scratch = Scratch::new();
     let file = scratch.file(
         "targets.toml",
         "[start.x]\nneeds = { no-such-command = 'no-such-package' }\ncommand = ['{arguments}']\n\
@@ -217,7 +194,7 @@ fn what_is_missing_is_told_in_a_line() {
     assert!(with(&["--kernel", "/no/kernel"]).contains("/no/kernel"));
     assert!(with(&["--command", "ssh board"]).contains("no {arguments}"));
     assert!(refused(&["list", "--targets", "/no/file"]).contains("/no/file"));
-    let mirror = format!("file:{}", scratch.0.display());
+    let mirror = format!("file:{}", scratch.place().display());
     let keyring = scratch.file("keyring.gpg", "");
     let told = refused(&[
         "fetch",
@@ -234,11 +211,11 @@ fn what_is_missing_is_told_in_a_line() {
 
 #[test]
 fn what_a_killed_run_left_is_swept() {
-    let scratch = Scratch::new("swept");
+    let scratch = Scratch::new();
     // No process has a number like this.
-    let left = scratch.0.join("cache/run-4194305");
+    let left = scratch.place().join("cache/run-4194305");
     fs::create_dir_all(&left).unwrap();
     run(&scratch, &[("sound", r#"exec "$0" "$@""#)], 0);
     assert!(!left.exists());
-    assert_eq!(fs::read_dir(scratch.0.join("cache")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(scratch.place().join("cache")).unwrap().count(), 0);
 }

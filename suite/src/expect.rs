@@ -4,6 +4,7 @@ use globset::{Glob, GlobMatcher};
 use ipcspec_harness::{Case, Outcome};
 use serde::Deserialize;
 
+use crate::one_or_more::OneOrMore;
 use crate::record::{CaseRecord, Expectation, Start};
 use crate::select::Pattern;
 use crate::{Result, Trouble};
@@ -18,21 +19,14 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    test: Tests,
+    /// Patterns, each of which is expected to come out so for this reason.
+    test: OneOrMore<String>,
     #[serde(default)]
     when: toml::Table,
-    outcome: Outcome,
+    outcome: OneOrMore<Outcome>,
     reason: String,
     #[serde(default)]
     reference: String,
-}
-
-/// One pattern, or several that are expected to come out alike for one reason.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Tests {
-    One(String),
-    Several(Vec<String>),
 }
 
 /// The entries of a file that apply to one run.
@@ -55,15 +49,11 @@ impl Expectations {
         let mut read = Self::default();
         for entry in parsed.expect {
             let Entry { test, when, outcome, reason, reference } = entry;
-            let tests = match test {
-                Tests::One(test) => vec![test],
-                Tests::Several(tests) => tests,
-            };
             let expectation = Expectation { outcome, reason, reference };
-            for test in tests {
+            for test in test.as_slice() {
                 let place = format!("{file}: entry {test:?}");
                 let pattern =
-                    Pattern::new(&test).map_err(|trouble| Trouble::with(&place, trouble))?;
+                    Pattern::new(test).map_err(|trouble| Trouble::with(&place, trouble))?;
                 if !applies(&when, &facts).map_err(|trouble| Trouble::with(&place, trouble))? {
                     continue;
                 }

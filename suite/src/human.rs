@@ -165,7 +165,8 @@ pub(crate) mod tests {
     /// The same, with an expectation.
     pub(crate) fn expecting(verdict: Outcome, outcome: Outcome) -> CaseRecord {
         let reason = "known".to_owned();
-        let expectation = Some(Expectation { outcome, reason, reference: String::new() });
+        let expectation =
+            Some(Expectation { outcome: outcome.into(), reason, reference: String::new() });
         CaseRecord { expectation, ..record(verdict) }
     }
 

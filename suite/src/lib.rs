@@ -17,6 +17,7 @@ pub mod junit;
 mod kmsg;
 pub mod ktap;
 pub mod listing;
+pub mod one_or_more;
 pub mod record;
 pub mod report;
 pub mod run;

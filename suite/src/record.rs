@@ -8,6 +8,7 @@ use std::io::Write;
 use ipcspec_harness::{Case, Evidence, Isolation, Outcome, Report, Source, show, target::Target};
 use serde::{Deserialize, Serialize};
 
+use crate::one_or_more::OneOrMore;
 use crate::{Result, Trouble};
 
 /// The version of the stream.
@@ -105,8 +106,8 @@ impl From<&Source> for SourceRecord {
 /// What an entry of an expectations file says of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expectation {
-    /// The expected verdict.
-    pub outcome: Outcome,
+    /// The expected verdict; several where a kernel is not of one mind.
+    pub outcome: OneOrMore<Outcome>,
     /// Why it is expected.
     pub reason: String,
     /// Where it is written about; empty when nowhere.
@@ -224,22 +225,24 @@ impl CaseRecord {
         self.verdict == Outcome::Held && self.expectation.is_none() && self.kernel.is_empty()
     }
 
+    /// Whether an expectation names the verdict.
+    fn is_expected(&self) -> bool {
+        let expectation = self.expectation.as_ref();
+        expectation.is_some_and(|it| it.outcome.as_slice().contains(&self.verdict))
+    }
+
     /// Whether an expectation applied and was not met. One that could not be
     /// asked about is not stale.
     pub fn is_stale(&self) -> bool {
-        let expected = self.expectation.as_ref().map(|expectation| expectation.outcome);
-        expected.is_some_and(|outcome| {
-            outcome != self.verdict && !matches!(self.verdict, Outcome::Skipped | Outcome::Broken)
-        })
+        let asked = !matches!(self.verdict, Outcome::Skipped | Outcome::Broken);
+        asked && self.expectation.is_some() && !self.is_expected()
     }
 
     /// Whether the verdict is one that nobody expected: violated or broken,
     /// or not what an expectation said.
     pub fn is_unexpected(&self) -> bool {
-        let expected = self.expectation.as_ref().map(|expectation| expectation.outcome);
-        self.is_stale()
-            || matches!(self.verdict, Outcome::Violated | Outcome::Broken | Outcome::Killed)
-                && expected != Some(self.verdict)
+        let red = matches!(self.verdict, Outcome::Violated | Outcome::Broken | Outcome::Killed);
+        self.is_stale() || red && !self.is_expected()
     }
 
     /// Why it was skipped or is absent, in one line.

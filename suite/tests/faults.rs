@@ -2,21 +2,21 @@
 //! programs under them.
 #![forbid(unsafe_code)]
 
-use std::process::{Command, Output};
+mod program;
+mod scratch;
+
+use std::process::Command;
 
 use ipcspec_suite::faults::Matrix;
 
-fn ipcspec(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ipcspec")).args(arguments).output().expect("ipcspec starts")
-}
+use program::ipcspec;
+use scratch::Scratch;
 
 fn matrix(arguments: &[&str]) -> Matrix {
-    let file = std::env::temp_dir().join(format!("ipcspec-matrix-{}", std::process::id()));
-    let name = file.display().to_string();
-    let output = ipcspec(&[&["faults", "--json", &name], arguments].concat());
-    let text = std::fs::read_to_string(&file).expect("the matrix is written");
-    let _ = std::fs::remove_file(&file);
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    let scratch = Scratch::new();
+    let output = ipcspec(&[&["faults", "--json", &scratch.path("matrix")], arguments].concat());
+    serde_json::from_str(&scratch.read("matrix"))
+        .unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
 #[test]
@@ -81,17 +81,13 @@ int main(void) {
 
 #[test]
 fn a_program_in_c_runs_under_a_fault() {
-    let directory = std::env::temp_dir().join(format!("ipcspec-undone-{}", std::process::id()));
-    std::fs::create_dir(&directory).expect("a directory for the test");
-    let (source, program) = (directory.join("undone.c"), directory.join("undone"));
-    std::fs::write(&source, UNDONE).expect("a file for the test");
+    let scratch = Scratch::new();
+    let (source, program) = (scratch.file("undone.c", UNDONE), scratch.path("undone"));
     let compiled = Command::new("cc").arg("-o").arg(&program).arg(&source).status();
     let told = ["none::nothing", "sem::undo::undo_is_forgotten"].map(|fault| {
-        let path = program.display().to_string();
-        let output = ipcspec(&["faults", "exec", fault, "--", &path]);
+        let output = ipcspec(&["faults", "exec", fault, "--", &program]);
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     });
-    let _ = std::fs::remove_dir_all(&directory);
     match compiled {
         Ok(status) => assert!(status.success(), "the C compiler refuses"),
         Err(error) => return eprintln!("not asked, for want of a C compiler: {error}"),

@@ -70,6 +70,9 @@ fn property() -> Verdict {
             let told = format!("{steps}\n{}\n{}\n{}", found.wanted, found.got, found.rule);
             Err(TestCaseError::fail(told))
         }
+        Err(failure) if failure.outcome() == Outcome::Absent => {
+            Err(TestCaseError::reject(failure.to_string()))
+        }
         Err(failure) => Err(TestCaseError::fail(format!("broken: {failure}"))),
     });
     match result {

@@ -1,61 +1,11 @@
 //! `ipcspec fuzz` and `ipcspec replay` as their users call them.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod program;
+mod scratch;
 
-fn ipcspec(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ipcspec")).args(arguments).output().expect("ipcspec starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
-}
-
-/// What a call prints that ends with this status.
-fn told(arguments: &[&str], status: i32) -> String {
-    let output = ipcspec(arguments);
-    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {output:?}");
-    text(&output.stdout)
-}
-
-/// The one line on standard error of a call that is refused.
-fn refused(arguments: &[&str]) -> String {
-    let output = ipcspec(arguments);
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
-    let told = text(&output.stderr);
-    assert_eq!(told.lines().count(), 1, "{told}");
-    assert!(output.stdout.is_empty(), "{output:?}");
-    told
-}
-
-/// A directory that is gone after the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let name = format!("ipcspec-fuzz-cli-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).expect("a directory for the test");
-        Self(path)
-    }
-
-    fn file(&self, name: &str, content: &str) -> String {
-        let path = self.path(name);
-        std::fs::write(&path, content).expect("a file for the test");
-        path
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use program::{refused, told};
+use scratch::Scratch;
 
 /// A saved program of one step.
 fn program(mechanism: &str, shape: &str, act: &str) -> String {
@@ -72,7 +22,7 @@ const PIPE: &str = r#"{"kind": "Pipe", "pages": 1, "nonblocking": false}"#;
 
 #[test]
 fn files_that_mean_nothing_are_refused_in_one_line() {
-    let scratch = Scratch::new("bad");
+    let scratch = Scratch::new();
     let good = program("eventfd", EVENT, r#"{"Own": "Poll"}"#);
     for (content, says) in [
         (String::new(), "EOF while parsing"),
@@ -93,7 +43,7 @@ fn files_that_mean_nothing_are_refused_in_one_line() {
 
 #[test]
 fn what_is_beyond_its_limits_is_refused_in_one_line() {
-    let scratch = Scratch::new("beyond");
+    let scratch = Scratch::new();
     let set_of = |count: &str| SET.replacen("\"count\": 1", count, 1);
     let stat = r#"{"Own": "Stat"}"#;
     let send = |mark: u8, length: u8| {
@@ -134,7 +84,7 @@ fn what_is_beyond_its_limits_is_refused_in_one_line() {
 /// A semaphore that the set does not have is something to ask about.
 #[test]
 fn numbers_that_the_object_does_not_have_are_played() {
-    let scratch = Scratch::new("number");
+    let scratch = Scratch::new();
     for (mechanism, shape, act) in [
         ("sem", SET, r#"{"Own": {"GetVal": 255}}"#),
         ("sem", SET, r#"{"Own": {"SetVal": [200, {"Few": 1}]}}"#),
@@ -153,7 +103,7 @@ fn numbers_that_the_object_does_not_have_are_played() {
 
 #[test]
 fn unknown_names_and_numbers_are_refused() {
-    let scratch = Scratch::new("unknown");
+    let scratch = Scratch::new();
     let file = scratch.file("good.json", &program("eventfd", EVENT, r#"{"Own": "Poll"}"#));
     assert!(refused(&["replay", "--canary", "99", &file]).contains("--canary 99: eventfd has"));
     assert!(refused(&["fuzz", "eventfd", "--canary", "99"]).contains("--canary 99: eventfd has"));
@@ -176,7 +126,7 @@ fn unknown_names_and_numbers_are_refused() {
 /// Findings, and only they, make it 1; what is saved of them shows the same.
 #[test]
 fn the_status_tells_of_findings() {
-    let scratch = Scratch::new("status");
+    let scratch = Scratch::new();
     let none = told(&["fuzz", "eventfd", "--programs", "100", "--jobs", "1"], 0);
     assert!(none.contains(" 0 found\n"), "{none}");
     let directory = scratch.path("findings");

@@ -1,52 +1,18 @@
 //! `ipcspec report` and `ipcspec diff` as their users call them.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod program;
+mod scratch;
 
 use serde_json::{Value, json};
 
-fn ipcspec(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ipcspec")).args(arguments).output().expect("ipcspec starts")
-}
+use program::{ipcspec, text};
+use scratch::Scratch;
 
 /// Exit status, standard output, standard error.
 fn told(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = ipcspec(arguments);
-    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-/// A directory that is gone after the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("ipcspec-report-{name}-{}", std::process::id()));
-        std::fs::create_dir(&path).expect("a directory for the test");
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-
-    fn file(&self, name: &str, content: &str) -> String {
-        let path = self.path(name);
-        std::fs::write(&path, content).expect("a file for the test");
-        path
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).expect("a file of the report")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
 const PLAN: [&str; 4] = [
@@ -104,7 +70,7 @@ fn stream(release: &str, verdicts: &[&str]) -> String {
 
 #[test]
 fn a_target_that_cannot_be_read_leaves_the_others_whole() {
-    let scratch = Scratch::new("bad");
+    let scratch = Scratch::new();
     let good = scratch.file("good.jsonl", &stream("6.1", &["held"; 4]));
     let whole = stream("6.1", &["held"; 4]);
     for (content, line, what) in [
@@ -147,7 +113,7 @@ fn a_target_that_cannot_be_read_leaves_the_others_whole() {
 
 #[test]
 fn a_stream_that_was_cut_short_is_told_as_incomplete() {
-    let scratch = Scratch::new("cut");
+    let scratch = Scratch::new();
     let whole = stream("6.1", &["held"; 4]);
     // In the middle of the third case.
     let cut = whole.match_indices('\n').nth(3).unwrap().0 - 20;
@@ -180,7 +146,7 @@ fn a_stream_that_was_cut_short_is_told_as_incomplete() {
 
 #[test]
 fn every_form_tells_every_target() {
-    let scratch = Scratch::new("forms");
+    let scratch = Scratch::new();
     let first = ["held", "held", "violated", "held"];
     let old = scratch.file("5.10.jsonl", &stream("5.10", &first));
     let new = scratch.file("new.jsonl", &stream("7.3", &["held", "absent", "violated", "skipped"]));
@@ -236,7 +202,7 @@ fn every_form_tells_every_target() {
 
 #[test]
 fn the_compact_form_is_taken_for_the_whole() {
-    let scratch = Scratch::new("compact");
+    let scratch = Scratch::new();
     let file = scratch.path("run.jsonl");
     std::fs::create_dir(scratch.path("small")).unwrap();
     let run = ["run", "-q", "--events", &file, "sem::sysv", "pipe::end_of_life"];
@@ -266,7 +232,7 @@ fn the_compact_form_is_taken_for_the_whole() {
 
 #[test]
 fn only_what_held_and_no_longer_does_is_status_1() {
-    let scratch = Scratch::new("diff");
+    let scratch = Scratch::new();
     let diff = |from: &[&str], to: &[&str]| {
         let from = scratch.file("from.jsonl", &stream("5.10", from));
         let to = scratch.file("to.jsonl", &stream("7.3", to));

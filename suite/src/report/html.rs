@@ -166,9 +166,10 @@ fn detail(record: &CaseRecord) -> Vec<&str> {
     pairs.push(("output", record.output.trim_end()));
     pairs.extend(record.missing.iter().map(|text| ("missing", text.as_str())));
     if let Some(expectation) = expectation {
+        let outcomes = expectation.outcome.as_slice();
+        pairs.extend(outcomes.iter().map(|outcome| ("expected", outcome.word())));
         pairs.extend([
-            ("expected", expectation.outcome.word()),
-            ("reason", &expectation.reason),
+            ("reason", expectation.reason.as_str()),
             ("reference", &expectation.reference),
         ]);
     }

@@ -113,8 +113,8 @@ const changedAt = (it, place) => {
 /** Whether an expectation says why it came out like this. */
 function explained(it, column) {
   const pairs = details[it.detail.get(column)] || [];
-  const at = pairs.findIndex((label, i) => i % 2 === 0 && strings[label] === "expected");
-  return at >= 0 && strings[pairs[at + 1]] === WORDS[it.cells[column]];
+  return pairs.some((label, i) => i % 2 === 0 && strings[label] === "expected"
+    && strings[pairs[i + 1]] === WORDS[it.cells[column]]);
 }
 const inView = {
   all: () => true,
