@@ -1,9 +1,10 @@
 //! Every mechanism that has a model, without the types: what drivers ask for
 //! by name.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ipcspec_harness::{Case, Evidence, Failure, Page, Source, Verdict, told_to_case};
+use ipcspec_harness::{Case, Details, Evidence, Failure, Page, Source, Verdict, told_to_case};
 use serde::{Deserialize, Serialize};
 
 use crate::find::{CONFIRMATIONS, Finding, minimise};
@@ -120,6 +121,9 @@ pub struct Tally {
     pub reached: Vec<(String, String, u64)>,
     /// Races that took too long to judge.
     pub undecided: u64,
+    /// Programs that were not played, since the kernel makes no object of
+    /// their shape, by shape and answer.
+    pub unmade: BTreeMap<String, u64>,
     /// What the model objected to; then no further program was played.
     pub found: Option<Found>,
 }
@@ -203,21 +207,31 @@ fn run<M: Model>(order: &Order) -> Verdict<Tally> {
     let mut random = fastrand::Rng::with_seed(order.seed);
     let mut reach = Reach::default();
     let mut undecided = 0;
+    let mut unmade = BTreeMap::new();
     let began = Instant::now();
     let time = Duration::from_millis(order.millis);
     let mut programs = 0;
     let mut found = None;
     while found.is_none() && programs < order.programs && began.elapsed() < time {
-        programs += 1;
         let program = Program::random(&mut random, order.steps, order.actors);
         let minimising = Duration::from_millis(order.minimising);
         let (stage, judge, reach) = (&mut stage, &judge, &mut reach);
         let mut attempt = Attempt { stage, judge, reach, began, minimising };
-        found = if order.race {
-            attempt.race(program, &mut undecided)?
+        let came = if order.race {
+            attempt.race(program, &mut undecided)
         } else {
-            attempt.turns(program, &order.aside)?
+            attempt.turns(program, &order.aside)
         };
+        match came {
+            Err(failure) if failure.outcome() == ipcspec_harness::Outcome::Absent => {
+                let Details { expected, observed, .. } = failure.details();
+                *unmade.entry(format!("{expected}: {observed}")).or_default() += 1;
+            }
+            came => {
+                programs += 1;
+                found = came?;
+            }
+        }
     }
     Ok(Tally {
         programs,
@@ -227,6 +241,7 @@ fn run<M: Model>(order: &Order) -> Verdict<Tally> {
         evidence: stage.evidence(),
         reached: reach.table().into_iter().map(|((op, came), n)| (op, came, n)).collect(),
         undecided,
+        unmade,
         found,
     })
 }

@@ -175,9 +175,11 @@ impl<M: Model> Saved<M> {
         if file.steps.len() > most {
             return Err(format!("{name}: {} steps, where {most} can be", file.steps.len()));
         }
-        let company =
-            |line: &Line<M::Op>| line.actor != DIRECTOR || matches!(line.act, Act::Signal(_));
-        if let Some(step) = file.steps.iter().position(|line| !company(line)) {
+        let can = |line: &Line<M::Op>| {
+            let sends = matches!(line.act, Act::Signal(op) if op.receiver().is_some());
+            line.actor != DIRECTOR || sends
+        };
+        if let Some(step) = file.steps.iter().position(|line| !can(line)) {
             return Err(format!(
                 "{name}: step {}: the director does nothing but send signals",
                 step + 1

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, 
 use std::time::{Duration, Instant};
 
 use ipcspec_cases::sys::calls::FUTEX;
-use ipcspec_harness::{Evidence, Failure, Look, Observer, Verdict};
+use ipcspec_harness::{Evidence, Failure, Look, Observer, Verdict, show};
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity, sched_yield};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
@@ -361,7 +361,8 @@ impl<M: Model> Stage<M> {
         }
     }
 
-    /// Makes an object of this shape and gives it to so many actors.
+    /// Makes an object of this shape and gives it to so many actors. It is
+    /// absent where the kernel makes none.
     pub fn begin(&mut self, shape: &M::Shape, actors: usize) -> Verdict {
         self.company = false;
         for actor in 0..ACTORS {
@@ -372,7 +373,8 @@ impl<M: Model> Stage<M> {
                 _ => {}
             }
         }
-        let props = M::make(shape)?;
+        let props = M::make(shape)
+            .map_err(|errno| Failure::absent(&shape.to_string(), show::errno(errno)))?;
         let files: Vec<RawFd> = props.files.iter().map(AsRawFd::as_raw_fd).collect();
         for actor in 0..ACTORS {
             let desk = &self.board().desks[actor];

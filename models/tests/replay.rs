@@ -96,6 +96,11 @@ fn bad_files_give_one_line_that_says_where() {
         ),
         ("{\"actor\": 1", "{\"actor\": -1", "an actor is 0 to 3 or \"director\""),
         ("{\"actor\": 1", "{\"actor\": \"director\"", "step 2: the director does nothing but"),
+        (
+            r#"{"actor": 1, "act": {"Own":"Read"}}"#,
+            r#"{"actor": "director", "act": {"Signal":"Pause"}}"#,
+            "step 2: the director does nothing but",
+        ),
         ("\"actors\": 2", "\"actors\": 5", "file:6:13: 5 actors, where 1 to 4 can be"),
         ("{\"Own\":\"Read\"}", "{\"Own\":\"Reed\"}", "unknown variant `Reed`"),
         (

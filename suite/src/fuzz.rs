@@ -125,6 +125,7 @@ struct Sum {
     operations: u64,
     millis: u64,
     undecided: u64,
+    unmade: BTreeMap<String, u64>,
     polled: bool,
     evidence: Option<String>,
     reached: BTreeMap<(String, String), u64>,
@@ -322,6 +323,9 @@ impl Sum {
         self.undecided += tally.undecided;
         self.polled |= !tally.by_priority;
         self.evidence = Some(format!("{:?}", tally.evidence).to_lowercase());
+        for (shape, count) in tally.unmade {
+            *self.unmade.entry(shape).or_insert(0) += count;
+        }
         for (operation, outcome, count) in tally.reached {
             *self.reached.entry((operation, outcome)).or_insert(0) += count;
         }
@@ -332,6 +336,17 @@ impl Sum {
             }
         }
     }
+}
+
+/// How many outcomes of its operations a mechanism lists, and how many of
+/// them were reached.
+fn reached(mechanism: &Mechanism, sum: &Sum) -> (usize, usize) {
+    let listed = mechanism
+        .outcomes
+        .iter()
+        .flat_map(|(name, all)| all.iter().map(|came| ((*name).to_owned(), (*came).to_owned())));
+    let listed: Vec<_> = listed.collect();
+    (listed.len(), listed.iter().filter(|came| sum.reached.contains_key(came)).count())
 }
 
 fn told(mechanism: &Mechanism, sum: &Sum, options: &Options) -> String {
@@ -353,9 +368,11 @@ fn told(mechanism: &Mechanism, sum: &Sum, options: &Options) -> String {
         }
     }
     let seconds = (sum.millis as f64 / 1000.0).max(0.001);
+    let (listed, reached) = reached(mechanism, sum);
     let _ = write!(
         text,
-        "{}: {} programs, {} operations, {:.0} operations a second{}, {} found",
+        "{}: {} programs, {} operations, {:.0} operations a second{}, \
+         {reached} of {listed} outcomes reached, {} found",
         mechanism.name,
         sum.programs,
         sum.operations,
@@ -367,6 +384,13 @@ fn told(mechanism: &Mechanism, sum: &Sum, options: &Options) -> String {
         let _ = write!(text, ", {} undecided", sum.undecided);
     }
     text.push('\n');
+    for (shape, count) in &sum.unmade {
+        let _ = writeln!(
+            text,
+            "{}: {count} programs not played, none to be had: {shape}",
+            mechanism.name
+        );
+    }
     if let Some(broken) = &sum.broken {
         let _ = writeln!(text, "{}: {broken}", mechanism.name);
     }

@@ -165,6 +165,9 @@ fn look_for(pool: &Pool, driver: usize, fault: &Fault, mechanism: &str, seconds:
         match fuzz::tally(&report) {
             Ok(tally) => {
                 played += tally.millis.max(1);
+                if let Some((shape, _)) = tally.unmade.into_iter().next() {
+                    return Came::Broken(shape);
+                }
                 if let Some(found) = tally.found {
                     // A tracer alone changes some answers: the same programs
                     // without the fault are the proof.
