@@ -637,13 +637,22 @@ impl Set {
         }
     }
 
-    /// Whose sleep is over first. Who only waits for zero goes on as soon as
-    /// there is zero, and changes nothing for the others; these go on as they
-    /// came.
-    fn next(&self) -> Option<Actor> {
-        let over = |sleeper: &&Sleeper| self.is_over(sleeper);
-        let mut waiting = self.asleep.iter().filter(|sleeper| !sleeper.list.alters());
-        waiting.find(over).or_else(|| self.asleep.iter().find(over)).map(|sleeper| sleeper.actor)
+    /// Whether anybody's sleep is over.
+    fn somebody_is_next(&self) -> bool {
+        self.asleep.iter().any(|sleeper| self.is_over(sleeper))
+    }
+
+    /// Whether this one is next of those whose sleep is over. Who only waits
+    /// for zero goes on as soon as there is zero, and changes nothing for the
+    /// others: of several, any may be first, which shows in GETPID alone
+    /// (docs/findings.md). These others go on as they came.
+    fn is_next(&self, sleeper: &Sleeper) -> bool {
+        if !sleeper.list.alters() {
+            return self.is_over(sleeper);
+        }
+        let mut over = self.asleep.iter().filter(|sleeper| self.is_over(sleeper));
+        let oldest = over.clone().next() == Some(sleeper);
+        oldest && over.all(|other| other.list.alters())
     }
 
     fn place_of(&self, actor: Actor) -> Option<usize> {
@@ -697,7 +706,7 @@ impl Set {
                 self.leave(actor);
                 NO_LONGER_DONE.fails(errno)
             }
-            _ if self.next() != Some(actor) => FIRST_COME.sleeps(),
+            _ if !self.is_next(&self.asleep[place]) => FIRST_COME.sleeps(),
             Ok(after) => {
                 self.leave(actor);
                 self.finish(actor, &list, &after)
@@ -875,7 +884,7 @@ static long tell_of_set(void) {
             return self.go_on(place, seen);
         }
         // Who changes a value has served whom that lets go on.
-        if !self.removed && self.next().is_some() {
+        if !self.removed && self.somebody_is_next() {
             return FIRST_COME.sleeps();
         }
         match *op {
