@@ -524,7 +524,9 @@ impl<M: Model> Stage<M> {
         let mut limit = None;
         loop {
             self.meet_children();
-            if CHANGED.swap(false, SeqCst) || limit.is_some() {
+            // Who is killed while it is stopped may take its time to end.
+            let stopped = self.thorough && self.places.contains(&Place::Stopped);
+            if CHANGED.swap(false, SeqCst) || limit.is_some() || stopped {
                 self.look_for_ends();
             }
             let mut restless = None;

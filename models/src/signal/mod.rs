@@ -307,18 +307,23 @@ impl Signals {
             (None, Some(signal)) => pending.info.signal == signal,
             (None, None) => !process.handles(pending.signal),
         };
-        let place = process.next(
-            |pending| match pending.signal {
-                Sig::Kill => true,
-                _ if process.stopped => false,
-                signal if process.blocked.has(signal) => {
-                    let told = seen.killed_by.is_some() || !seen.handled.is_empty();
-                    process.may_let_through(signal) && told && is_seen(pending)
-                }
-                _ => true,
-            },
-            is_seen,
-        )?;
+        let deliverable = |pending: &Pending| match pending.signal {
+            Sig::Kill => true,
+            _ if process.stopped => false,
+            signal if process.blocked.has(signal) => {
+                let told = seen.killed_by.is_some() || !seen.handled.is_empty();
+                process.may_let_through(signal) && told && is_seen(pending)
+            }
+            _ => true,
+        };
+        // One that does nothing shows nowhere: it goes in the usual order, in
+        // which "Linux, like many other implementations, gives priority to
+        // standard signals" (signal(7), Real-time signals).
+        let usual = process.next(deliverable, |_| false)?;
+        let place = match process.would(process.pending[usual].signal) {
+            Delivery::Nothing => usual,
+            _ => process.next(deliverable, is_seen)?,
+        };
         let Pending { signal, info, .. } = process.pending.remove(place);
         let delivery = process.would(signal);
         process.let_through = process.blocked.has(signal);
