@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -105,9 +105,8 @@ impl Attempt {
         self.log.push_back(line);
     }
 
-    /// Lets it end by itself, once nothing more can come; its exit status in
-    /// words.
-    pub fn end(&mut self) -> String {
+    /// Lets it end by itself, once nothing more can come.
+    pub fn end(&mut self) -> Result<ExitStatus> {
         let limit = Instant::now() + LEAVING;
         while Instant::now() < limit && matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(5));
@@ -115,20 +114,16 @@ impl Attempt {
         self.kill()
     }
 
-    /// Kills it, with all that it started in its group; its exit status in
-    /// words.
-    pub fn kill(&mut self) -> String {
+    /// Kills it, with all that it started in its group.
+    pub fn kill(&mut self) -> Result<ExitStatus> {
         let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
-        match self.child.wait() {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
-        }
+        self.child.wait().map_err(|error| Trouble::with("a target's command", error))
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.kill();
+        let _ = self.kill();
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use ipcspec_suite::{Result, Trouble, print};
+use ipcspec_suite::{Result, Trouble, init, print};
 
 use crate::attempt::Came;
 use crate::run::{Done, Places, Ready};
@@ -48,7 +48,8 @@ enum Command {
     Fetch(fetch::Options),
     /// Run the suite on targets, each to a stream of events
     Run(RunOptions),
-    /// Run one command of ipcspec on a target, such as `fuzz all --seconds 60`
+    /// Run one command of ipcspec on a target, such as `fuzz all --seconds 60`:
+    /// the exit status is that of the command, or 2
     Exec(ExecOptions),
 }
 
@@ -425,9 +426,13 @@ fn exec(mut targets: Targets, options: &ExecOptions, cache: &Path) -> Result<u8>
     let console = workshop.scratch.join("console");
     let mut attempt = ready.attempt(options.arguments.clone(), &console)?;
     attempt.patience(Duration::from_secs(options.limit));
+    let mut told = None;
     loop {
         match attempt.next() {
-            Came::Line(line) => print(&format!("{line}\n"))?,
+            Came::Line(line) => match line.strip_prefix(init::STATUS) {
+                Some(status) => told = status.parse().ok(),
+                None => print(&format!("{line}\n"))?,
+            },
             Came::Silence => {
                 return Err(Trouble(format!("{}: no end in {} s", target.name, options.limit)));
             }
@@ -437,6 +442,9 @@ fn exec(mut targets: Targets, options: &ExecOptions, cache: &Path) -> Result<u8>
     for line in &attempt.log {
         eprintln!("{line}");
     }
-    eprintln!("{}: {}", target.name, attempt.end());
-    Ok(0)
+    let left = attempt.end()?;
+    // A machine is turned off, whatever was done on it.
+    let status = if ready.start.uses("{initramfs}") { told } else { left.code() };
+    let status = status.and_then(|status: i32| status.try_into().ok());
+    status.ok_or_else(|| Trouble(format!("{}: it did not come to its end: {left}", target.name)))
 }

@@ -240,11 +240,13 @@ impl<'t> Recording<'t> {
         }
         if ended && how.is_none() {
             self.ended = true;
-            attempt.end();
+            let _ = attempt.end();
             return Ok(Fate::Ended);
         }
         let status = if how.is_some() { attempt.kill() } else { attempt.end() };
-        let how = how.unwrap_or(status);
+        let how = how.unwrap_or_else(|| {
+            status.map_or_else(|trouble| trouble.0, |status| status.to_string())
+        });
         let console = fs::read(&self.console).unwrap_or_default();
         let console = String::from_utf8_lossy(&console).into_owned();
         let told = console.lines().map(str::to_owned).chain(std::mem::take(&mut attempt.log));

@@ -219,3 +219,24 @@ fn what_a_killed_run_left_is_swept() {
     assert!(!left.exists());
     assert_eq!(fs::read_dir(scratch.place().join("cache")).unwrap().count(), 0);
 }
+
+/// One command on a target of one's own, its exit status, and what is said of
+/// it.
+fn exec(command: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let scratch = Scratch::new();
+    let program = program();
+    let own = ["exec", "--program", &program, "--command", command, "command", "--"];
+    let output = lab(&scratch, &[&own[..], arguments].concat());
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_command_hands_over_its_exit_status() {
+    assert_eq!(exec("{program} {arguments}", &["list", "pipe"]).0, Some(0));
+    let found = ["fuzz", "eventfd", "--programs", "400", "--canary", "0"];
+    assert_eq!(exec("{program} {arguments}", &found).0, Some(1));
+    let (status, said) = exec("{program} {arguments}", &["list", "nothing"]);
+    assert!(status == Some(2) && said.contains("nothing"), "{status:?}: {said}");
+    let (status, said) = exec("sh -c 'kill -KILL $$' {arguments}", &["list"]);
+    assert!(status == Some(2) && said.contains("did not come to its end"), "{status:?}: {said}");
+}

@@ -8,6 +8,8 @@
 #![allow(unsafe_code, missing_docs)]
 
 use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ipcspec_models::stage::{Scheduling, Stage};
@@ -19,6 +21,9 @@ use ipcspec_models::{
 const ROUNDS: usize = 41;
 /// Programs of one actor in a round.
 const PROGRAMS: usize = 4;
+/// Rounds in which a fuzz target plays, and how often it plays one program.
+const TARGET_ROUNDS: usize = 7;
+const RUNS: usize = 1000;
 /// Calls of two actors in a round.
 const CALLS: usize = 4 * Program::<sem::Set>::STEPS;
 /// The priority of who is interrupted by whom it wakes; the director has a
@@ -36,6 +41,15 @@ fn main() {
     alone::<msgqueue::Queue>();
     alone::<pipe::Pipe>();
     alone::<eventfd::Event>();
+
+    if let Ok(targets) = std::env::var("IPCSPEC_FUZZ_TARGETS") {
+        heading("the same programs, played by fuzz targets");
+        let targets = Path::new(&targets);
+        target::<sem::Set>(targets);
+        target::<msgqueue::Queue>(targets);
+        target::<pipe::Pipe>(targets);
+        target::<eventfd::Event>(targets);
+    }
 
     heading("two actors: one sleeps, one wakes it");
     let p = |number| format!("semop(set, (struct sembuf[]){{{{{number}, -1, 0}}}}, 1)");
@@ -121,12 +135,44 @@ fn alone<M: Model>() {
     row.print(&format!("{}, {calls} calls", M::NAME));
 }
 
+/// A random program of operations of the mechanism, played by its fuzz target:
+/// libFuzzer tells how long it took.
+fn target<M: Model>(targets: &Path) {
+    let mut stage = stage::<M>();
+    let bytes = awake(&mut stage, &mut fastrand::Rng::with_seed(1));
+    let file = std::env::temp_dir().join(format!("ipcspec-speed-{}", std::process::id()));
+    std::fs::write(&file, &bytes).expect("the program is written");
+    let played = || {
+        let output = Command::new(targets.join(M::NAME))
+            .arg(format!("-runs={RUNS}"))
+            .arg("-rss_limit_mb=0")
+            .arg(&file)
+            .output()
+            .expect("a fuzz target");
+        let told = String::from_utf8_lossy(&output.stderr);
+        let told = told.lines().find(|line| line.starts_with("Executed "));
+        let millis = told.and_then(|line| line.split_whitespace().nth_back(1)?.parse().ok());
+        Duration::from_millis(millis.expect("libFuzzer tells how long it took"))
+    };
+    let calls = bytes.len() / Seed::BYTES - 1;
+    let mut row = Row::default();
+    for _ in 0..TARGET_ROUNDS {
+        let bare = (0..RUNS).map(|_| perform_all::<M>(&bytes)).sum();
+        row.round(RUNS * calls, played(), bare);
+    }
+    let _ = std::fs::remove_file(&file);
+    row.print(&format!("{}, {calls} calls", M::NAME));
+}
+
 /// A program of one actor that never sleeps, nor dies, nor removes the object:
 /// what is left of a random one.
 fn awake<M: Model>(stage: &mut Stage<M>, random: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = vec![0; (1 + Program::<M>::STEPS) * Seed::BYTES];
     random.fill(&mut bytes);
-    let mut program = Program::<M>::decode(&bytes, Some(1));
+    // One actor, to whoever decodes it.
+    bytes[0] = 0;
+    let mut program = Program::<M>::decode(&bytes, None);
+    assert_eq!(program.actors, 1);
     program.steps.retain(|step| match &step.act {
         Act::Own(op) => op.timeout().is_none_or(|time| time.is_zero()) && op.name() != "IPC_RMID",
         _ => false,

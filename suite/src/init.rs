@@ -2,6 +2,7 @@
 //! with nothing else in it.
 
 use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
@@ -12,7 +13,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::{Result, Trouble};
+use crate::{Result, Trouble, print};
 
 /// What `ipcspec init` was asked to do.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,6 +34,10 @@ fn port(text: &str) -> std::result::Result<u16, String> {
     let digits = text.strip_prefix("0x").ok_or("a number like 0xf4 is needed")?;
     u16::from_str_radix(digits, 16).map_err(|error| error.to_string())
 }
+
+/// What the last line of the output begins with; the exit status of the command
+/// follows. Not every machine can hand over a status when it is turned off.
+pub const STATUS: &str = "ipcspec init: exit status ";
 
 /// File systems of a machine that has none, with type and options.
 const MOUNTS: [(&str, &str, &str); 8] = [
@@ -108,9 +113,14 @@ fn command(options: &Options) -> Result<u8> {
             Err(errno) => return Err(Trouble::with("waitpid", errno)),
         }
     };
-    if let Some(output) = output {
-        // What is a file, or has nothing to drain, says so.
-        let _ = nix::sys::termios::tcdrain(output.as_fd());
+    let told = format!("{STATUS}{status}\n");
+    match output {
+        Some(mut output) => {
+            output.write_all(told.as_bytes()).map_err(|error| Trouble::with("output", error))?;
+            // What is a file, or has nothing to drain, says so.
+            let _ = nix::sys::termios::tcdrain(output.as_fd());
+        }
+        None => print(&told)?,
     }
     Ok(status)
 }
