@@ -51,8 +51,13 @@ pub fn place(start: &Start) -> String {
     } else {
         isolation.namespaces.join(", ")
     };
+    let built = if start.architecture.is_empty() || start.architecture == target.machine {
+        String::new()
+    } else {
+        format!(", program for {}", start.architecture)
+    };
     format!(
-        "{} {} {}, {who}, isolation {} ({namespaces}{through}), {} at a time",
+        "{} {} {}{built}, {who}, isolation {} ({namespaces}{through}), {} at a time",
         target.sysname, target.release, target.machine, isolation.level, start.jobs
     )
 }

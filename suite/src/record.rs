@@ -34,6 +34,10 @@ pub struct Start {
     pub schema: u32,
     /// Version of ipcspec.
     pub suite: String,
+    /// The architecture that the program was built for, which need not be
+    /// that of the kernel; empty in older streams.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub architecture: String,
     /// The kernel under test.
     pub target: Target,
     /// The isolation that cases have.

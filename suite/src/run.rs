@@ -100,6 +100,7 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
     let start = Start {
         schema: SCHEMA,
         suite: env!("CARGO_PKG_VERSION").to_owned(),
+        architecture: std::env::consts::ARCH.to_owned(),
         target: Target::running(),
         isolation: pool.isolation().into(),
         seed: options.seed,
