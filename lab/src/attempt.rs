@@ -127,8 +127,8 @@ impl Drop for Attempt {
     }
 }
 
-/// Hands over each line, without what ends it; bytes that are no text are
-/// replaced.
+/// Hands over each line, without what ends it and what was written over
+/// (progress, on a terminal); bytes that are no text are replaced.
 fn read_lines(from: impl Read, tell: &Sender<Told>, kind: fn(String) -> Told) {
     let mut from = BufReader::new(from);
     let mut line = vec![];
@@ -137,8 +137,9 @@ fn read_lines(from: impl Read, tell: &Sender<Told>, kind: fn(String) -> Told) {
         match from.by_ref().take(LINE).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
-                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                if tell.send(kind(text)).is_err() {
+                let text = String::from_utf8_lossy(&line);
+                let text = text.trim_end().rsplit('\r').next().unwrap_or_default();
+                if tell.send(kind(text.to_owned())).is_err() {
                     return;
                 }
             }
