@@ -117,6 +117,9 @@ fn driver(cases: &[&'static Case]) -> Result<usize> {
 const BATCH: Duration = Duration::from_secs(1);
 /// A mechanism is given up after so many findings that differ.
 const ENOUGH: usize = 8;
+/// It is also given up after so many batches in which somebody could not be
+/// directed: a kernel may tell little of what its processes do.
+const BREAKS: usize = 4;
 
 /// What became of one mechanism.
 #[derive(Default)]
@@ -130,7 +133,8 @@ struct Sum {
     evidence: Option<String>,
     reached: BTreeMap<(String, String), u64>,
     found: Vec<Found>,
-    broken: Option<String>,
+    /// Why batches came to nothing.
+    broken: Vec<String>,
 }
 
 /// Fuzzes, and gives the exit status: 1 with findings, 2 if a program could
@@ -159,7 +163,7 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
         if let Some(directory) = &options.save {
             save(directory, mechanism, &sum.found)?;
         }
-        status = match (sum.found.is_empty(), sum.broken.is_some()) {
+        status = match (sum.found.is_empty(), !sum.broken.is_empty()) {
             (false, _) => 1,
             (true, true) => status.max(if status == 1 { 1 } else { 2 }),
             _ => status,
@@ -257,9 +261,9 @@ fn fuzz(
         for tally in told {
             match tally {
                 Ok(tally) => sum.add(tally),
-                Err(broken) => sum.broken = Some(broken),
+                Err(broken) => sum.broken.push(broken),
             }
-            if sum.found.len() >= ENOUGH || sum.broken.is_some() {
+            if sum.found.len() >= ENOUGH || sum.broken.len() >= BREAKS {
                 stopped.store(true, SeqCst);
             }
             if progress {
@@ -391,8 +395,9 @@ fn told(mechanism: &Mechanism, sum: &Sum, options: &Options) -> String {
             mechanism.name
         );
     }
-    if let Some(broken) = &sum.broken {
-        let _ = writeln!(text, "{}: {broken}", mechanism.name);
+    if let Some(broken) = sum.broken.last() {
+        let count = sum.broken.len();
+        let _ = writeln!(text, "{}: {count} batches came to nothing: {broken}", mechanism.name);
     }
     text
 }

@@ -46,7 +46,7 @@ fn what_is_beyond_its_limits_is_refused_in_one_line() {
     let scratch = Scratch::new();
     let set_of = |count: &str| SET.replacen("\"count\": 1", count, 1);
     let stat = r#"{"Own": "Stat"}"#;
-    let send = |mark: u8, length: u8| {
+    let send = |mark: u8, length: u16| {
         let length = format!(r#"{{"Bytes": {length}}}"#);
         format!(
             r#"{{"Own": {{"Send": {{"kind": 1, "length": {length}, "wait": false, "mark": {mark}}}}}}}"#
@@ -57,7 +57,7 @@ fn what_is_beyond_its_limits_is_refused_in_one_line() {
         (program("sem", &set_of("\"count\": 0"), stat), "0 semaphores, where 1 to 4 can be"),
         (program("sem", &SET.replacen("{\"Few\": 0}", "\"Negative\"", 1), stat), "begin at -1"),
         (program("msgqueue", QUEUE, &send(26, 1)), "step 1: a mark above 25"),
-        (program("msgqueue", QUEUE, &send(0, 255)), "step 1: a body of 255 bytes"),
+        (program("msgqueue", QUEUE, &send(0, 9000)), "step 1: a body of 9000 bytes"),
         (
             program(
                 "pipe",

@@ -116,7 +116,7 @@ pub(super) const CANARIES: &[Canary<Queue>] = &[
     },
 ];
 
-fn waits_with_more(call: Option<&Act<Op>>, than: u8) -> bool {
+fn waits_with_more(call: Option<&Act<Op>>, than: u16) -> bool {
     matches!(
         call,
         Some(Act::Own(Op::Send { length: Length::Bytes(length), .. })) if *length > than

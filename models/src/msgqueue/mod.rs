@@ -93,7 +93,7 @@ pub struct Queue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Sent {
     kind: c_long,
-    length: u8,
+    length: u16,
     mark: u8,
     from: u8,
 }
@@ -146,7 +146,7 @@ pub enum Op {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Length {
     /// So many bytes.
-    Bytes(u8),
+    Bytes(u16),
     /// One more than MSGMAX.
     AboveMaximum,
     /// -1.
@@ -224,7 +224,7 @@ impl Sent {
                 0 => b'a' + self.mark,
                 1 => b'0'.wrapping_add(self.kind as u8),
                 2 => b'0' + self.from,
-                _ => b'A' + (self.mark + place as u8) % 26,
+                _ => b'A' + ((usize::from(self.mark) + place) % 26) as u8,
             };
         }
         body
@@ -325,14 +325,16 @@ const KINDS: &[c_long] = &[
     c_long::MAX,
 ];
 /// Lengths of bodies, of which most queues can hold a few.
-const LENGTHS: &[u8] = &[1, 0, 4, 2, 8, 3, 5, 1, 6, 0, 7, 4, 9, 2, 12, 0];
+const LENGTHS: &[u16] = &[1, 0, 4, 2, 8, 3, 5, 1, 6, 0, 7, 4, 9, 2, 12, 0];
+/// The length of a body that no page holds: Linux keeps it in pieces.
+const LONG: u16 = 5000;
 /// Types that receivers ask for.
 const WANTED: &[c_long] =
     &[0, 1, 2, -2, 3, -3, 0, 4, 1, -4, 0, 2, -1, 3, 0, -c_long::MAX, c_long::MIN, c_long::MAX];
 /// Places to copy from.
 const PLACES: &[c_long] = &[0, 1, 0, 2, 1, 3, 0, -1];
 /// Rooms for a body.
-const ROOMS: &[i16] = &[12, 12, 0, 4, 8, 2, 12, 1, 12, 100, 6, 12, 3, 12, -1];
+const ROOMS: &[i16] = &[12, 12, 0, 4, 8, 2, 12, 1, 12, 100, 6, LONG as i16, 12, 3, 12, -1];
 
 impl crate::Op for Op {
     type Hands = Hands;
@@ -345,6 +347,7 @@ impl crate::Op for Op {
                     31 => Length::Negative,
                     30 => Length::AboveMaximum,
                     29 => Length::Bytes(100),
+                    28 => Length::Bytes(LONG),
                     any => Length::Bytes(LENGTHS[any % LENGTHS.len()]),
                 };
                 let wait = seed.below(4) < 3;
@@ -527,7 +530,7 @@ impl crate::Op for Op {
 }
 
 /// Most bytes of a body that is received.
-const LONGEST: usize = 200;
+const LONGEST: usize = 8192;
 
 /// No operation of msgctl.
 const UNKNOWN: c_int = 99;
@@ -576,13 +579,16 @@ impl Queue {
         self.messages.iter().map(|sent| u64::from(sent.length)).sum()
     }
 
-    fn has_room_for(&self, length: u8) -> bool {
+    fn has_room_for(&self, length: u16) -> bool {
         self.bytes() + u64::from(length) <= self.capacity
             && (self.messages.len() as u64) < self.capacity
     }
 
     fn send(&mut self, actor: Actor, kind: c_long, length: Length, wait: bool, mark: u8) -> Step {
-        let Length::Bytes(length) = length else { return BODY_HAS_LIMITS.fails(Errno::EINVAL) };
+        let length = match length {
+            Length::Bytes(length) if usize::from(length) <= limits().body => length,
+            _ => return BODY_HAS_LIMITS.fails(Errno::EINVAL),
+        };
         if kind < 1 {
             return TYPE_IS_POSITIVE.fails(Errno::EINVAL);
         }
@@ -613,7 +619,7 @@ impl Queue {
     }
 
     fn receive(&mut self, actor: Actor, kind: c_long, room: i16, flags: Flags) -> Step {
-        let Ok(room) = u8::try_from(room) else { return ROOM_HAS_A_LIMIT.fails(Errno::EINVAL) };
+        let Ok(room) = u16::try_from(room) else { return ROOM_HAS_A_LIMIT.fails(Errno::EINVAL) };
         let Some(place) = self.find(kind, flags.except) else {
             return if flags.wait {
                 RECEIVER_SLEEPS.sleeps()
@@ -635,7 +641,7 @@ impl Queue {
     }
 
     fn copy(&self, place: c_long, room: i16, flags: Flags, seen: Option<&Answer>) -> Step {
-        let Ok(room) = u8::try_from(room) else { return ROOM_HAS_A_LIMIT.fails(Errno::EINVAL) };
+        let Ok(room) = u16::try_from(room) else { return ROOM_HAS_A_LIMIT.fails(Errno::EINVAL) };
         if !flags.suit_a_copy() {
             return COPY_HAS_COMPANY.fails(Errno::EINVAL);
         }
@@ -664,7 +670,7 @@ impl Queue {
 }
 
 /// What a receiver with so much room gets of a message.
-fn received(sent: Sent, room: u8) -> Answer {
+fn received(sent: Sent, room: u16) -> Answer {
     let length = sent.length.min(room);
     let facts = [number(sent.kind), 0];
     let mut answer = Answer::number(length.into()).with(&facts);
@@ -731,7 +737,7 @@ static long give(char mark, long type, long length, int flags) {
     return result;
 }
 static long take(long room, long type, int flags) {
-    struct { long type; char body[256]; } message;
+    struct { long type; char body[8192]; } message;
     long length = msgrcv(queue, &message, room, type, flags);
     if (length >= 0) printf("[type %ld, \"%.*s\"] ", message.type, (int)length, message.body);
     return length;
