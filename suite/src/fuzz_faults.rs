@@ -122,12 +122,19 @@ pub(crate) fn run(
     Ok(u8::from(rows.iter().any(|row| row.came == Came::Missed)))
 }
 
+/// What signals do to calls that can be restarted, which programs of nothing
+/// but signals do not make.
+const RESTARTS: [&str; 2] = [
+    "signal::interruption::restart_is_forgotten",
+    "signal::interruption::every_handler_restarts",
+];
+
 /// The model whose programs may meet this fault.
 fn model(fault: &Fault) -> Option<&'static str> {
     let path = fault.path();
     let name = if path.starts_with("readiness::eventfd") {
         "eventfd"
-    } else if path.starts_with("readiness::poll") {
+    } else if path.starts_with("readiness::poll") || RESTARTS.contains(&path.as_str()) {
         "pipe"
     } else {
         fault.mechanism()
