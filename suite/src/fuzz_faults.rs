@@ -124,10 +124,8 @@ pub(crate) fn run(
 
 /// What signals do to calls that can be restarted, which programs of nothing
 /// but signals do not make.
-const RESTARTS: [&str; 2] = [
-    "signal::interruption::restart_is_forgotten",
-    "signal::interruption::every_handler_restarts",
-];
+const RESTARTS: [&str; 2] =
+    ["signal::interruption::restart_is_forgotten", "signal::interruption::every_handler_restarts"];
 
 /// The model whose programs may meet this fault.
 fn model(fault: &Fault) -> Option<&'static str> {
