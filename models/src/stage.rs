@@ -362,7 +362,7 @@ impl<M: Model> Stage<M> {
     }
 
     /// Makes an object of this shape and gives it to so many actors. It is
-    /// absent where the kernel makes none.
+    /// absent where the kernel has none like it.
     pub fn begin(&mut self, shape: &M::Shape, actors: usize) -> Verdict {
         self.company = false;
         for actor in 0..ACTORS {
@@ -373,8 +373,12 @@ impl<M: Model> Stage<M> {
                 _ => {}
             }
         }
-        let props = M::make(shape)
-            .map_err(|errno| Failure::absent(&shape.to_string(), show::errno(errno)))?;
+        let props = M::make(shape).map_err(|errno| match errno {
+            Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP => {
+                Failure::absent(&shape.to_string(), show::errno(errno))
+            }
+            _ => Failure::broken(format!("{shape}: {}", show::errno(errno))),
+        })?;
         let files: Vec<RawFd> = props.files.iter().map(AsRawFd::as_raw_fd).collect();
         for actor in 0..ACTORS {
             let desk = &self.board().desks[actor];

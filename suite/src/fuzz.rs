@@ -163,7 +163,8 @@ pub fn run(cases: &[&'static Case], options: &Options) -> Result<u8> {
         if let Some(directory) = &options.save {
             save(directory, mechanism, &sum.found)?;
         }
-        status = match (sum.found.is_empty(), !sum.broken.is_empty()) {
+        let incomplete = sum.programs == 0 || !sum.broken.is_empty();
+        status = match (sum.found.is_empty(), incomplete) {
             (false, _) => 1,
             (true, true) => status.max(if status == 1 { 1 } else { 2 }),
             _ => status,

@@ -211,15 +211,28 @@ fn try_all(
         .collect();
     let mut failures = BTreeMap::new();
     let mut broken = BTreeMap::new();
-    run_all(&pool, &settings, cases, faults, &plan, |job, report| {
-        let place = (plan[job].0.unwrap_or_default(), plan[job].1);
-        let told = report.details.as_ref().map(first_line).unwrap_or_default();
-        match report.outcome {
-            Outcome::Violated | Outcome::Absent => failures.insert(place, told),
-            Outcome::Broken | Outcome::Killed => broken.insert(place, told),
-            Outcome::Held | Outcome::Skipped => None,
-        };
-    });
+    let mut ask = |plan: &[(Option<usize>, usize)], workers| {
+        let settings = Settings { workers, ..settings.clone() };
+        run_all(&pool, &settings, cases, faults, plan, |job, report| {
+            let place = (plan[job].0.unwrap_or_default(), plan[job].1);
+            let told = report.details.as_ref().map(first_line).unwrap_or_default();
+            broken.remove(&place);
+            match report.outcome {
+                Outcome::Violated | Outcome::Absent => failures.insert(place, told),
+                Outcome::Broken | Outcome::Killed => broken.insert(place, told),
+                Outcome::Held | Outcome::Skipped => None,
+            };
+        });
+        // What broke says nothing, and many at a time may be why it did.
+        let alone = broken.keys().filter(|(fault, case)| {
+            let says = |failed: &(usize, usize)| failed.0 == *fault;
+            let asks = |failed: &(usize, usize)| failed.1 == *case;
+            !failures.keys().any(says) || !failures.keys().any(asks)
+        });
+        alone.map(|(fault, case)| (Some(*fault), *case)).collect::<Vec<_>>()
+    };
+    let alone = ask(&plan, settings.workers);
+    ask(&alone, 1);
     let row = |(index, fault): (usize, &&'static Fault)| {
         let of = |all: &BTreeMap<(usize, usize), String>| -> Vec<(String, String)> {
             all.range((index, 0)..(index + 1, 0))
@@ -290,7 +303,8 @@ fn told(matrix: &Matrix, began: Instant) -> String {
         }
     };
     list("faults that no case noticed", &matrix.unnoticed());
-    list("cases that no fault failed", &matrix.unfailed());
+    let unfailed: Vec<_> = matrix.unfailed().into_iter().map(|case| broke(matrix, case)).collect();
+    list("cases that no fault failed", &unfailed.iter().map(String::as_str).collect::<Vec<_>>());
     list("cases that beyond.tsv says no fault can fail, and one did", &matrix.not_beyond());
     let _ = writeln!(
         text,
@@ -301,6 +315,17 @@ fn told(matrix: &Matrix, began: Instant) -> String {
         matrix.unfailed().len(),
         began.elapsed().as_secs_f32()
     );
+    text
+}
+
+/// The name of a case, and under which faults it broke, a line each.
+fn broke(matrix: &Matrix, case: &str) -> String {
+    let mut text = case.to_owned();
+    for row in &matrix.faults {
+        for (_, why) in row.breaks.iter().filter(|(broken, _)| broken == case) {
+            let _ = write!(text, "\n    broke under {}: {why}", row.name);
+        }
+    }
     text
 }
 
