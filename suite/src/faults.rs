@@ -53,12 +53,20 @@ pub struct Matrix {
     pub cases: Vec<CaseRow>,
 }
 
-/// Cases that no fault can fail, each with the reason.
-const BEYOND: &str = include_str!("../../faults/data/beyond.tsv");
-
 /// The lines of `beyond.tsv`: the path of a case, and why no fault fails it.
 pub fn beyond() -> impl Iterator<Item = (&'static str, &'static str)> {
-    BEYOND.lines().skip(1).filter_map(|line| line.split_once('\t'))
+    pairs(include_str!("../../faults/data/beyond.tsv"))
+}
+
+/// The lines of `unseen.tsv`: the path of a fault, and why no random program
+/// shows it, though programs meet it.
+pub fn unseen() -> impl Iterator<Item = (&'static str, &'static str)> {
+    pairs(include_str!("../../faults/data/unseen.tsv"))
+}
+
+/// The lines below the heading.
+fn pairs(table: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    table.lines().skip(1).filter_map(|line| line.split_once('\t'))
 }
 
 /// The matrix that was recorded in this directory, as `faults.json`.

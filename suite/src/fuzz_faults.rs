@@ -13,6 +13,7 @@ use ipcspec_harness::{Pool, Settings};
 use ipcspec_models::{DRIVER, MECHANISMS, Order, Tally};
 use serde::{Deserialize, Serialize};
 
+use crate::faults::unseen;
 use crate::{Result, Trouble, fuzz, print};
 
 /// Seconds for each mechanism without a fault, before anything is believed.
@@ -38,6 +39,9 @@ pub enum Came {
     },
     /// It did something, and the model objected to nothing.
     Missed,
+    /// It did something that shows in no operation of the programs, for this
+    /// reason.
+    Unseen(String),
     /// It did nothing: no operation of the programs meets it.
     OutOfReach,
     /// The actors could not be directed under it.
@@ -58,7 +62,7 @@ pub struct Row {
 }
 
 /// Plays programs under each fault whose mechanism has a model; exit status 1
-/// when one was missed.
+/// when one was missed, or found though it is said to be unseen.
 pub(crate) fn run(
     faults: &[&'static Fault],
     workers: usize,
@@ -119,7 +123,19 @@ pub(crate) fn run(
         std::fs::write(file, text + "\n").map_err(|error| Trouble::with(file, error))?;
     }
     print(&summary(&rows, began))?;
-    Ok(u8::from(rows.iter().any(|row| row.came == Came::Missed)))
+    Ok(u8::from(rows.iter().any(|row| row.came == Came::Missed || row.is_stale())))
+}
+
+impl Row {
+    /// Whether it was found though it is said to be unseen.
+    fn is_stale(&self) -> bool {
+        matches!(self.came, Came::Found { .. }) && why_unseen(&self.name).is_some()
+    }
+}
+
+/// Why no random program shows this fault, if that is known.
+fn why_unseen(fault: &str) -> Option<&'static str> {
+    unseen().find(|(name, _)| *name == fault).map(|(_, why)| why)
 }
 
 /// What signals do to calls that can be restarted, which programs of nothing
@@ -145,6 +161,9 @@ fn look_for(pool: &Pool, driver: usize, fault: &Fault, mechanism: &str, seconds:
     let mut acted = false;
     let mut broken = None;
     let mut aside = vec![];
+    let unseen = why_unseen(&fault.path());
+    // What is known to be unseen has a short look, lest it is no longer so.
+    let seconds = if unseen.is_some() { BASELINE } else { seconds };
     for slice in 0.. {
         if played >= seconds * 1000 || !acted && broken.is_none() && slice >= SLICES_WITHOUT {
             break;
@@ -202,14 +221,14 @@ fn look_for(pool: &Pool, driver: usize, fault: &Fault, mechanism: &str, seconds:
     }
     match broken {
         Some(why) => Came::Broken(why.lines().next().unwrap_or_default().to_owned()),
-        None if acted => Came::Missed,
+        None if acted => unseen.map_or(Came::Missed, |why| Came::Unseen(why.to_owned())),
         None => Came::OutOfReach,
     }
 }
 
 fn summary(rows: &[Row], began: Instant) -> String {
     let mut text = String::new();
-    let mut counts: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, [usize; 5]> = BTreeMap::new();
     for row in rows {
         let _ = writeln!(text, "{}\n    {}", row.name, row.says);
         let place = match &row.came {
@@ -218,26 +237,34 @@ fn summary(rows: &[Row], began: Instant) -> String {
                 for step in steps {
                     let _ = writeln!(text, "        {step}");
                 }
+                if row.is_stale() {
+                    let _ = writeln!(text, "    STALE: unseen.tsv says that no program shows it");
+                }
                 0
             }
             Came::Missed => {
                 let _ = writeln!(text, "    MISSED");
                 1
             }
+            Came::Unseen(why) => {
+                let _ = writeln!(text, "    unseen: {why}");
+                2
+            }
             Came::OutOfReach => {
                 let _ = writeln!(text, "    out of reach");
-                2
+                3
             }
             Came::Broken(why) => {
                 let _ = writeln!(text, "    broken: {why}");
-                3
+                4
             }
         };
         counts.entry(&row.mechanism).or_default()[place] += 1;
     }
-    let _ = writeln!(text, "\nmechanism      found    missed   out of reach   broken");
-    for (mechanism, [found, missed, out, broken]) in counts {
-        let _ = writeln!(text, "{mechanism:12}{found:>8}{missed:>10}{out:>15}{broken:>9}");
+    let _ = writeln!(text, "\nmechanism      found    missed    unseen   out of reach   broken");
+    for (mechanism, [found, missed, unseen, out, broken]) in counts {
+        let _ =
+            writeln!(text, "{mechanism:12}{found:>8}{missed:>10}{unseen:>10}{out:>15}{broken:>9}");
     }
     let _ = writeln!(text, "\n{} faults in {:.0} s", rows.len(), began.elapsed().as_secs_f32());
     text

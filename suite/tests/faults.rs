@@ -1,5 +1,6 @@
 //! Kernels that are wrong on purpose, as the program puts cases and other
 //! programs under them.
+#![cfg(target_arch = "x86_64")]
 #![forbid(unsafe_code)]
 
 mod program;
@@ -7,7 +8,7 @@ mod scratch;
 
 use std::process::Command;
 
-use ipcspec_suite::faults::Matrix;
+use ipcspec_suite::faults::{Matrix, beyond, unseen};
 
 use program::ipcspec;
 use scratch::Scratch;
@@ -93,4 +94,16 @@ fn a_program_in_c_runs_under_a_fault() {
         Err(error) => return eprintln!("not asked, for want of a C compiler: {error}"),
     }
     assert_eq!(told, ["5", "3"]);
+}
+
+#[test]
+fn what_the_lists_name_is_there() {
+    let faults: Vec<_> = ipcspec_faults::all().iter().map(|fault| fault.path()).collect();
+    for (fault, reason) in unseen() {
+        assert!(faults.iter().any(|known| known == fault) && !reason.is_empty(), "{fault}");
+    }
+    let cases: Vec<_> = ipcspec_cases::all().iter().map(|case| case.path()).collect();
+    for (case, reason) in beyond() {
+        assert!(cases.iter().any(|known| known == case) && !reason.is_empty(), "{case}");
+    }
 }

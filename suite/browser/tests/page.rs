@@ -360,12 +360,14 @@ async fn drills_down_to_the_failure(driver: &Driver, pages: &Pages) -> Outcome {
             "kernel",
             "output",
             "expected",
-            "expected",
             "reason",
             "reference",
             "reproduce"
         ]
     );
+    let expected =
+        "[...document.querySelectorAll('.result dt')].find((it) => it.textContent === 'expected')";
+    same!(page.get(&format!("{expected}.nextElementSibling.textContent")).await?, "held\nviolated");
     same!(
         page.get("document.querySelector('.result pre[aria-label=output]').textContent").await?,
         "</script><script>throw 'output was run'</script>\n<img src=x onerror=alert(1)>"
