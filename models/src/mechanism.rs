@@ -169,6 +169,14 @@ impl Mechanism {
         MECHANISMS.iter().find(|mechanism| mechanism.name == name)
     }
 
+    /// Each operation with each outcome that it lists, by name.
+    pub fn listed(&self) -> impl Iterator<Item = (String, String)> + use<> {
+        let all = |(name, came): &'static (&'static str, &'static [&'static str])| {
+            came.iter().map(|came| ((*name).to_owned(), (*came).to_owned()))
+        };
+        self.outcomes.iter().flat_map(all)
+    }
+
     /// Plays random programs as ordered, in this process and its children,
     /// until the model objects to one.
     pub fn run(&self, order: &Order) -> Verdict<Tally> {

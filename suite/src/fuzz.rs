@@ -343,17 +343,6 @@ impl Sum {
     }
 }
 
-/// How many outcomes of its operations a mechanism lists, and how many of
-/// them were reached.
-fn reached(mechanism: &Mechanism, sum: &Sum) -> (usize, usize) {
-    let listed = mechanism
-        .outcomes
-        .iter()
-        .flat_map(|(name, all)| all.iter().map(|came| ((*name).to_owned(), (*came).to_owned())));
-    let listed: Vec<_> = listed.collect();
-    (listed.len(), listed.iter().filter(|came| sum.reached.contains_key(came)).count())
-}
-
 fn told(mechanism: &Mechanism, sum: &Sum, options: &Options) -> String {
     let mut text = String::new();
     for found in &sum.found {
@@ -373,7 +362,8 @@ fn told(mechanism: &Mechanism, sum: &Sum, options: &Options) -> String {
         }
     }
     let seconds = (sum.millis as f64 / 1000.0).max(0.001);
-    let (listed, reached) = reached(mechanism, sum);
+    let listed = mechanism.listed().count();
+    let reached = mechanism.listed().filter(|came| sum.reached.contains_key(came)).count();
     let _ = write!(
         text,
         "{}: {} programs, {} operations, {:.0} operations a second{}, \

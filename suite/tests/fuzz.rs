@@ -188,11 +188,7 @@ fn verdict(report: &Report) -> Result<Completion, Failed> {
 
 /// Random programs come to all that the model lists, and to nothing else.
 fn everything_is_reached(desk: &Desk, mechanism: &Mechanism, order: &Order) -> Result<(), Failed> {
-    let mut listed: BTreeSet<(String, String)> = mechanism
-        .outcomes
-        .iter()
-        .flat_map(|(name, all)| all.iter().map(|came| ((*name).to_owned(), (*came).to_owned())))
-        .collect();
+    let mut listed: BTreeSet<(String, String)> = mechanism.listed().collect();
     let all = listed.clone();
     let own = |name: &str| mechanism.outcomes.iter().any(|(known, _)| *known == name);
     let mut programs = 0;
