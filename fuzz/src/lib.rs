@@ -15,12 +15,15 @@ use std::path::Path;
 use ipcspec_models::saved::{Mode, Saved};
 use ipcspec_models::stage::Stage;
 use ipcspec_models::{
-    Bytes, Canary, Explained, Finding, Judge, Model, Outcome, Program, Reach, play, play_race,
+    ACTORS, Bytes, Canary, Explained, Finding, Judge, Model, Outcome, Program, Reach, play,
+    play_race,
 };
 use nix::sched::{CloneFlags, unshare};
 
-/// Counters that libFuzzer reads beside those of its own instrumentation.
-const COUNTERS: usize = 1 << 14;
+/// Counters that libFuzzer reads beside those of its own instrumentation: for
+/// what operations came to, and for ways through the kernel.
+const COUNTERS: usize = OUTCOMES + (1 << 16);
+const OUTCOMES: usize = 1 << 14;
 
 #[repr(transparent)]
 struct Counters(UnsafeCell<[u8; COUNTERS]>);
@@ -38,11 +41,23 @@ fn count(name: &'static str, outcome: Outcome, class: u32) {
     name.bytes().for_each(&mut mix);
     outcome.number().to_le_bytes().into_iter().for_each(&mut mix);
     class.to_le_bytes().into_iter().for_each(&mut mix);
-    // SAFETY: one thread, and the place is inside.
-    unsafe {
-        let counter = &mut (&mut *REACHED.0.get())[hash as usize % COUNTERS];
-        *counter = counter.saturating_add(1);
+    raise(hash as usize % OUTCOMES);
+}
+
+/// Counts each way from one place of the kernel to the next.
+fn count_ways(addresses: impl Iterator<Item = u64>) {
+    let mut before = 0_u64;
+    for address in addresses {
+        let way = (address ^ before.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        raise(OUTCOMES + (way >> 48) as usize);
+        before = address;
     }
+}
+
+fn raise(place: usize) {
+    // SAFETY: one thread.
+    let counter = unsafe { &mut (&mut *REACHED.0.get())[place] };
+    *counter = counter.saturating_add(1);
 }
 
 thread_local! {
@@ -110,10 +125,17 @@ fn on_stage<M: Model>(
         let stage = stage.get_or_insert_with(|| {
             // Objects are its own, where it may have a namespace.
             let _ = unshare(CloneFlags::CLONE_NEWIPC);
-            Box::new(Stage::<M>::new(place).expect("actors can be forked"))
+            let mut stage = Stage::<M>::new(place).expect("actors can be forked");
+            match stage.cover() {
+                Ok(()) => eprintln!("INFO: coverage of the kernel: KCOV"),
+                Err(errno) => eprintln!("INFO: coverage of the kernel: none ({errno})"),
+            }
+            Box::new(stage)
         });
         let stage = stage.downcast_mut::<Stage<M>>().expect("a target has one model");
-        if let Some((tells, mut saved)) = plays(stage) {
+        let found = plays(stage);
+        (0..ACTORS).for_each(|actor| count_ways(stage.covered(actor)));
+        if let Some((tells, mut saved)) = found {
             if let Some(found) = &mut saved.found {
                 (found.confirmed, found.of) = (1, 1);
             }

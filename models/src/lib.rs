@@ -5,6 +5,7 @@
 //! sentences that they come from, and models of it that are wrong on purpose.
 
 mod answer;
+mod cover;
 mod find;
 mod mechanism;
 mod model;
@@ -27,7 +28,7 @@ pub mod signal;
 pub use answer::{Answer, Body, Facts, Rule, Step};
 pub use find::*;
 pub use mechanism::{DRIVER, Found, MECHANISMS, Mechanism, Order, Replaying, Tally, Task};
-pub use model::{ACTORS, Actor, Cast, Cut, DIRECTOR, Model, Op, Props, Shape};
+pub use model::{ACTORS, Actor, Cast, Cut, DIRECTOR, Model, Op, Part, Props, Shape};
 pub use program::{Bytes, Program, random_bytes};
 pub use race::{Explained, History, Raced, explain, minimise_race, play_race};
 pub use reach::{Outcome, Reach};

@@ -1,13 +1,14 @@
 //! Every mechanism that has a model, without the types: what drivers ask for
 //! by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use ipcspec_harness::{Case, Details, Evidence, Failure, Page, Source, Verdict, told_to_case};
 use serde::{Deserialize, Serialize};
 
 use crate::find::{CONFIRMATIONS, Finding, minimise};
+use crate::model::ACTORS;
 use crate::race::{RACE_CONFIRMATIONS, RaceFinding};
 use crate::reach::Reach;
 use crate::replay::{Form, Replayed, from_text};
@@ -119,6 +120,9 @@ pub struct Tally {
     pub evidence: Evidence,
     /// How often each operation came to what.
     pub reached: Vec<(String, String, u64)>,
+    /// Addresses of the kernel that actors passed, where it tells them (KCOV):
+    /// the lowest, and the distance from each to the next.
+    pub covered: Vec<u64>,
     /// Races that took too long to judge.
     pub undecided: u64,
     /// Programs that were not played, since the kernel makes no object of
@@ -147,6 +151,16 @@ pub struct Found {
     pub steps: Vec<String>,
     /// The text of the file to be saved and replayed.
     pub saved: String,
+}
+
+impl Tally {
+    /// Addresses of the kernel that actors passed.
+    pub fn addresses(&self) -> impl Iterator<Item = u64> {
+        self.covered.iter().scan(0, |address, distance| {
+            *address += distance;
+            Some(*address)
+        })
+    }
 }
 
 impl Mechanism {
@@ -212,6 +226,9 @@ fn run<M: Model>(order: &Order) -> Verdict<Tally> {
     let judge = judge::<M>(order)?;
     let mut stage = Stage::<M>::new(order.place.filter(|_| !order.race))?;
     stage.traced = order.traced;
+    // Few kernels have it.
+    let covers = stage.cover().is_ok();
+    let mut covered = BTreeSet::new();
     let mut random = fastrand::Rng::with_seed(order.seed);
     let mut reach = Reach::default();
     let mut undecided = 0;
@@ -237,6 +254,9 @@ fn run<M: Model>(order: &Order) -> Verdict<Tally> {
             }
             came => {
                 programs += 1;
+                if covers {
+                    covered.extend((0..ACTORS).flat_map(|actor| stage.covered(actor)));
+                }
                 found = came?;
             }
         }
@@ -248,10 +268,17 @@ fn run<M: Model>(order: &Order) -> Verdict<Tally> {
         by_priority: stage.scheduling() == Scheduling::Priority,
         evidence: stage.evidence(),
         reached: reach.table().into_iter().map(|((op, came), n)| (op, came, n)).collect(),
+        covered: distances(&covered),
         undecided,
         unmade,
         found,
     })
+}
+
+/// The first of these, and the distance from each to the next.
+fn distances(addresses: &BTreeSet<u64>) -> Vec<u64> {
+    let before = std::iter::once(&0).chain(addresses);
+    addresses.iter().zip(before).map(|(address, before)| address - before).collect()
 }
 
 struct Attempt<'a, M: Model> {

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Answer, Canary, Seed, Step};
+use crate::{Answer, Canary, Rule, Seed, Step};
 
 /// Most actors of a program, those that are forked on the way included.
 pub const ACTORS: usize = 4;
@@ -38,6 +38,8 @@ pub trait Model: Clone + PartialEq + Eq + Hash + Debug + Sized + 'static {
     /// How often, of 16 operations, one is about signals or processes rather
     /// than about the mechanism.
     const COMPANY: usize = 3;
+    /// Whether there is nothing but company.
+    const ALONE: bool = Self::COMPANY == 16;
     /// Every operation by name, with all that it can come to: `ok`, names of
     /// errors, and `sleeps`. A test reaches each of them, and nothing else.
     const OUTCOMES: &'static [(&'static str, &'static [&'static str])];
@@ -70,6 +72,13 @@ pub trait Model: Clone + PartialEq + Eq + Hash + Debug + Sized + 'static {
     /// back in the end, if anything did: where the documentation leaves a
     /// choice, the model follows it.
     fn attempt(&mut self, actor: Actor, op: &Self::Op, seen: Option<&Answer>) -> Step;
+    /// Does a part of a call that is not the last one, if others can see it
+    /// before the next; [`Model::attempt`] then goes on from there. `seen` is
+    /// what comes back in the end. Only races ask: in turns nobody looks in
+    /// between.
+    fn part(&mut self, _actor: Actor, _op: &Self::Op, _seen: Option<&Answer>) -> Option<Part> {
+        None
+    }
     /// The call in which `actor` sleeps is cut short.
     fn cut(&mut self, actor: Actor, op: &Self::Op, by: Cut) -> Step;
     /// An actor was forked by another one.
@@ -82,6 +91,15 @@ pub trait Model: Clone + PartialEq + Eq + Hash + Debug + Sized + 'static {
     fn class(&self) -> u32 {
         0
     }
+}
+
+/// What others can do between one part of a call and the next.
+#[derive(Debug, Clone, Copy)]
+pub enum Part {
+    /// Anything.
+    Open(&'static Rule),
+    /// Nothing but look: see [`Op::looks`].
+    Shut(&'static Rule),
 }
 
 /// What cuts a sleeping call short.
@@ -140,6 +158,10 @@ pub trait Op: Copy + Debug + Eq + Hash + Serialize + DeserializeOwned + Send + '
     /// A C expression of type `long` that makes the call and is -1 with
     /// `errno` when it fails. It may print what else the call told.
     fn c(&self) -> String;
+    /// Whether it only looks, and may find what others have done in part.
+    fn looks(&self) -> bool {
+        false
+    }
     /// A Rust expression that makes the call, for the case to add.
     fn rust(&self) -> String;
     /// What is wrong with one that a person wrote: none that is decoded has

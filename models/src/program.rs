@@ -77,7 +77,7 @@ impl<M: Model> Step<M> {
     pub fn decode(bytes: [u8; Seed::BYTES]) -> Self {
         let mut seed = Seed::new(bytes);
         let actor = seed.below(ACTORS);
-        Self { actor, act: Act::decode(&mut seed, M::COMPANY), seed: Some(bytes) }
+        Self { actor, act: Act::decode::<M>(&mut seed), seed: Some(bytes) }
     }
 }
 

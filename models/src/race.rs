@@ -21,12 +21,11 @@ use ipcspec_harness::Verdict;
 use serde::{Deserialize, Serialize};
 
 use crate::find::shrink;
-use crate::model::ACTORS;
-use crate::program::Step;
+use crate::model::{ACTORS, Part};
 use crate::reach::{Outcome, Reach};
 use crate::stage::Stage;
 use crate::world::{Life, Seen, show_answers};
-use crate::{Act, Actor, Answer, Judge, Model, Objection, Op, Place, Program, World};
+use crate::{Act, Actor, Answer, Judge, Model, Objection, Op, Place, Program, World, signal};
 
 /// Most calls of one actor in a race.
 pub const RACE_CALLS: usize = 8;
@@ -99,6 +98,8 @@ pub enum Happens {
     Returns,
     /// It goes to sleep, perhaps having moved a part.
     Sleeps,
+    /// It has moved a part, and will go on.
+    Parts,
     /// It is over, and its caller will be told of a signal.
     Raises,
     /// Its caller ends.
@@ -123,18 +124,30 @@ pub struct Raced<M: Model> {
     pub explained: Explained,
 }
 
-/// Deals the steps of a program to its actors, each keeping its order. What
-/// is not an operation of the mechanism is left out, for a death is not over
-/// in one moment; so is what ends by its own timeout, for nobody knows when
-/// that was. At most [`RACE_CALLS`] each.
+/// What each actor does before a race: one of signals has all of them blocked,
+/// for a delivery is not over in one moment, and what is pending is so at one.
+fn before<M: Model>() -> Option<Act<M::Op>> {
+    let block = signal::Op::Mask { how: signal::How::Set, set: signal::Set::ALL };
+    M::ALONE.then_some(Act::Signal(block))
+}
+
+/// Whether actors can do this in a race: nobody knows when a death was, or
+/// when the time of a call was over.
+fn races<M: Model>(act: &Act<M::Op>) -> bool {
+    match act {
+        Act::Own(_) => act.timeout().is_none(),
+        Act::Signal(op) => M::ALONE && op.races(),
+        Act::Fork | Act::Exit => false,
+    }
+}
+
+/// Deals the steps of a program to its actors, each keeping its order, without
+/// those that cannot be raced. At most [`RACE_CALLS`] each.
 pub fn deal<M: Model>(program: &Program<M>) -> Vec<Vec<Act<M::Op>>> {
     let mut lists = vec![vec![]; program.actors];
-    for step in &program.steps {
+    for step in program.steps.iter().filter(|step| races::<M>(&step.act)) {
         let list = &mut lists[step.actor % program.actors];
-        if list.len() < RACE_CALLS
-            && matches!(step.act, Act::Own(_))
-            && step.act.timeout().is_none()
-        {
+        if list.len() < RACE_CALLS {
             list.push(step.act);
         }
     }
@@ -151,6 +164,11 @@ pub fn play_race<M: Model>(
 ) -> Verdict<Raced<M>> {
     let lists = deal(program);
     stage.begin(&program.shape, program.actors)?;
+    if let Some(before) = before::<M>() {
+        for actor in 0..program.actors {
+            stage.run(actor, &[before])?;
+        }
+    }
     stage.race(&lists)?;
     let history = look(stage, program.shape, &lists);
     stage.end()?;
@@ -185,10 +203,7 @@ fn look<M: Model>(stage: &Stage<M>, shape: M::Shape, lists: &[Vec<Act<M::Op>>]) 
 /// Looks for an order that the model allows and that explains this history,
 /// in at most so many states.
 pub fn explain<M: Model>(judge: &Judge<M>, history: &History<M>, most: usize) -> Explained {
-    let start = Rc::new(State {
-        world: World::new(&history.shape, history.calls.len()),
-        entered: [0; ACTORS],
-    });
+    let start = Rc::new(State { world: start(judge, history), entered: [0; ACTORS], within: None });
     let mut search = Search { judge, history, seen: HashSet::new(), trail: vec![] };
     let mut open = vec![(start.clone(), NOWHERE)];
     let mut best = ((0, 0), start, NOWHERE);
@@ -222,12 +237,28 @@ pub fn explain<M: Model>(judge: &Judge<M>, history: &History<M>, most: usize) ->
     Explained::No(Unexplained { prefix: search.way_to(at), refused })
 }
 
+/// The world as the race begins.
+fn start<M: Model>(judge: &Judge<M>, history: &History<M>) -> World<M> {
+    let actors = history.calls.len();
+    let mut world = World::new(&history.shape, actors);
+    if let Some(before) = before::<M>() {
+        for actor in 0..actors {
+            world.attempt(judge, actor, before, None);
+            world.come_back(actor);
+        }
+    }
+    world
+}
+
 /// A state of the search.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct State<M: Model> {
     world: World<M>,
     /// How many calls each actor has entered.
     entered: [u8; ACTORS],
+    /// Who has done a part of a call, between which and the next others can
+    /// only look.
+    within: Option<Actor>,
 }
 
 /// Where the search begins, in its trail.
@@ -249,8 +280,9 @@ impl<M: Model> Search<'_, M> {
         mut refused: Option<&mut Vec<Refusal>>,
     ) -> impl Iterator<Item = (State<M>, Moment)> + use<M> {
         let mut moves = smallvec::SmallVec::<[_; 2 * ACTORS]>::new();
-        for actor in 0..self.history.calls.len() {
+        for actor in (0..self.history.calls.len()).filter(|actor| self.may_move(state, *actor)) {
             moves.extend(self.fall_asleep(state, actor));
+            moves.extend(self.do_a_part(state, actor));
             match self.go_on(state, actor) {
                 Ok(Some(next)) => moves.push(next),
                 Ok(None) => {}
@@ -264,67 +296,82 @@ impl<M: Model> Search<'_, M> {
         moves.into_iter()
     }
 
+    /// Whether anybody who is in the middle of a call lets this actor move.
+    fn may_move(&self, state: &State<M>, actor: Actor) -> bool {
+        state.within.is_none_or(|within| {
+            let next = self.history.calls[actor].get(usize::from(state.entered[actor]));
+            let looks = next.is_some_and(|call| matches!(call.act, Act::Own(op) if op.looks()));
+            within == actor || looks && matches!(state.world.life(actor), Life::Idle)
+        })
+    }
+
+    /// The state in which this actor is in a call, which it enters now if it
+    /// may and is in none; with the number of the call.
+    fn in_call(&self, state: &State<M>, actor: Actor) -> Option<(State<M>, usize)> {
+        let entered = usize::from(state.entered[actor]);
+        let mut next = state.clone();
+        next.within = state.within.filter(|within| *within != actor);
+        match state.world.life(actor) {
+            Life::Idle if entered < self.history.calls[actor].len() => {
+                next.entered[actor] += 1;
+                self.history.may_enter(state, actor, entered).then_some((next, entered))
+            }
+            Life::Busy { .. } | Life::Back { .. } => Some((next, entered - 1)),
+            _ => None,
+        }
+    }
+
     /// What comes of it when this actor enters its next call and sleeps, or
     /// goes on with one and sleeps again, where that is left to the kernel:
     /// what it answered in the end does not tell whether it slept before.
     fn fall_asleep(&self, state: &State<M>, actor: Actor) -> Option<(State<M>, Moment)> {
-        let entered = usize::from(state.entered[actor]);
-        let (call, begins) = match state.world.life(actor) {
-            Life::Idle => (entered, true),
-            Life::Busy { .. } => (entered - 1, false),
-            _ => return None,
-        };
-        let made = self.history.calls[actor].get(call)?;
-        if made.back.is_none() || begins && !self.history.may_enter(state, actor, call) {
+        if matches!(state.world.life(actor), Life::Back { .. }) {
             return None;
         }
-        let mut next = state.clone();
-        next.entered[actor] += u8::from(begins);
+        let (mut next, call) = self.in_call(state, actor)?;
+        let made = &self.history.calls[actor][call];
+        made.back.as_ref()?;
         let moved = next.world.attempt(self.judge, actor, made.act, None);
         let asleep = matches!(next.world.life(actor), Life::Busy { .. });
+        let begins = next.entered != state.entered;
         let what = Happens::Sleeps;
         (asleep && (begins || moved)).then_some((next, Moment { actor, call, what }))
     }
 
+    /// What comes of it when this actor does a part of its call that others
+    /// can see.
+    fn do_a_part(&self, state: &State<M>, actor: Actor) -> Option<(State<M>, Moment)> {
+        if matches!(state.world.life(actor), Life::Back { .. }) {
+            return None;
+        }
+        let (mut next, call) = self.in_call(state, actor)?;
+        let made = &self.history.calls[actor][call];
+
+        let part = next.world.part(actor, made.act, made.answer())?;
+        if matches!(part, Part::Shut(_)) {
+            next.within = Some(actor);
+        }
+        Some((next, Moment { actor, call, what: Happens::Parts }))
+    }
+
     /// What comes of it when this actor goes on, if it can.
     fn go_on(&self, state: &State<M>, actor: Actor) -> Result<Option<(State<M>, Moment)>, Refusal> {
-        let calls = &self.history.calls[actor];
-        let entered = usize::from(state.entered[actor]);
-        match state.world.life(actor) {
-            Life::Idle if entered < calls.len() => {
-                if !self.history.may_enter(state, actor, entered) {
-                    return Ok(None);
-                }
-                let mut next = state.clone();
-                next.entered[actor] += 1;
-                next.world.attempt(self.judge, actor, calls[entered].act, calls[entered].answer());
-                self.follow(next, actor, entered).map(Some)
+        let Some((mut next, call)) = self.in_call(state, actor) else { return Ok(None) };
+        let made = &self.history.calls[actor][call];
+        if let Life::Back { .. } = state.world.life(actor) {
+            next.world.deliver_to(self.judge, actor, Seen::default());
+        } else {
+            let moved = next.world.attempt(self.judge, actor, made.act, made.answer());
+            if !moved && next.entered == state.entered {
+                // That it sleeps is refused when nobody else can move.
+                let asleep = || "asleep".to_owned();
+                return match made.answer() {
+                    Some(got) => Err(refuse(&next.world, actor, call, asleep(), got.to_string())),
+                    None => Ok(None),
+                };
             }
-            Life::Busy { act, .. } => {
-                let mut next = state.clone();
-                let call = entered - 1;
-                if !next.world.attempt(self.judge, actor, *act, calls[call].answer()) {
-                    // That it sleeps is refused when nobody else can move.
-                    return match calls[call].answer() {
-                        Some(answer) => Err(refuse(
-                            &next.world,
-                            actor,
-                            call,
-                            "asleep".to_owned(),
-                            answer.to_string(),
-                        )),
-                        None => Ok(None),
-                    };
-                }
-                self.follow(next, actor, call).map(Some)
-            }
-            Life::Back { .. } => {
-                let mut next = state.clone();
-                next.world.deliver_to(self.judge, actor, Seen::default());
-                self.follow(next, actor, entered - 1).map(Some)
-            }
-            _ => Ok(None),
         }
+        self.follow(next, actor, call).map(Some)
     }
 
     /// Whether what the model now has of this call is what was seen.
@@ -503,6 +550,7 @@ impl Unexplained {
             let _ = match what {
                 Happens::Returns => writeln!(text, "  {}", history.line(*actor, *call)),
                 Happens::Sleeps => writeln!(text, "  {actor}: {act} sleeps"),
+                Happens::Parts => writeln!(text, "  {actor}: {act} does a part"),
                 Happens::Raises => writeln!(text, "  {actor}: {act} raises a signal"),
                 Happens::Ends => writeln!(text, "  {actor} ends"),
             };
@@ -568,9 +616,8 @@ pub fn minimise_race<M: Model>(
         let why = fails(stage, judge, candidate, RACE_TRIES)?;
         Ok(why.map(|why| (candidate.steps.clone(), why)))
     };
-    let dealt = |step: &Step<M>| matches!(step.act, Act::Own(_)) && step.act.timeout().is_none();
     let mut program = program;
-    program.steps.retain(dealt);
+    program.steps.retain(|step| races::<M>(&step.act));
     let (program, (history, unexplained)) =
         shrink(program, (history, unexplained), limit, try_out)?;
     let mut confirmed = 0;

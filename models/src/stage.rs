@@ -27,6 +27,7 @@ use nix::sys::socket::{
 };
 use nix::unistd::Pid;
 
+use crate::cover::Cover;
 use crate::model::{ACTORS, DIRECTOR};
 use crate::signal::Info;
 use crate::world::{Act, End, Handled, Place, Sight, Sights};
@@ -138,6 +139,8 @@ pub struct Stage<M: Model> {
     /// Whether this step did: then somebody may be on the way out.
     thorough: bool,
     evidence: Evidence,
+    /// Where the kernel notes what actors run of it, by actor.
+    covers: Option<[Cover; ACTORS]>,
     /// A tracer looks at the actors: then a signal wakes a sleeper that it is
     /// ignored by, too.
     pub traced: bool,
@@ -271,6 +274,7 @@ impl<M: Model> Stage<M> {
             company: false,
             thorough: false,
             evidence: Evidence::Syscall,
+            covers: None,
             traced: false,
             plays: PhantomData,
         };
@@ -297,6 +301,22 @@ impl<M: Model> Stage<M> {
             let _ = leave_priority();
             let _ = sched_setaffinity(Pid::from_raw(0), &allowed);
         }
+    }
+
+    /// Has the kernel note which of its code the actors run, from the next
+    /// program on. ENOENT where it has no KCOV, or no debugfs is mounted.
+    pub fn cover(&mut self) -> nix::Result<()> {
+        let covers: nix::Result<Vec<_>> = (0..ACTORS).map(|_| Cover::new()).collect();
+        self.covers = covers?.try_into().ok();
+        // Those who are there already do not have it.
+        (0..ACTORS).for_each(|actor| self.dismiss(actor));
+        Ok(())
+    }
+
+    /// Addresses of the kernel that an actor passed in this program, or the
+    /// last one, in order.
+    pub fn covered(&self, actor: Actor) -> impl Iterator<Item = u64> {
+        self.covers.iter().flat_map(move |covers| covers[actor].addresses())
     }
 
     /// How it is known that nobody moves any more.
@@ -350,7 +370,8 @@ impl<M: Model> Stage<M> {
                     let _ = set_priority(ACTOR_PRIORITY);
                 }
                 drop(ours);
-                Playing::<M> { board, me: actor, socket: theirs }.play()
+                let covers = self.covers.take();
+                Playing::<M> { board, me: actor, socket: theirs, covers }.play()
             }
             nix::unistd::ForkResult::Parent { child } => {
                 desk.pid.store(child.as_raw(), SeqCst);
@@ -373,6 +394,7 @@ impl<M: Model> Stage<M> {
                 _ => {}
             }
         }
+        self.covers.iter().flatten().for_each(Cover::clear);
         let props = M::make(shape).map_err(|errno| match errno {
             Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP => {
                 Failure::absent(&shape.to_string(), show::errno(errno))
@@ -918,6 +940,7 @@ struct Playing<M: Model> {
     board: &'static Board<M::Op>,
     me: Actor,
     socket: OwnedFd,
+    covers: Option<[Cover; ACTORS]>,
 }
 
 impl<M: Model> Playing<M> {
@@ -925,8 +948,12 @@ impl<M: Model> Playing<M> {
         &self.board.desks[self.me]
     }
 
-    /// Has handlers leave their notes on this actor's desk.
+    /// Has handlers leave their notes on this actor's desk, and the kernel its
+    /// own.
     fn take_notes(&self) {
+        if let Some(covers) = &self.covers {
+            let _ = covers[self.me].begin();
+        }
         let desk = self.desk();
         let notes = Box::new(Notes {
             count: &raw const desk.handled,

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::model::{ACTORS, DIRECTOR};
+use crate::model::{ACTORS, DIRECTOR, Part};
 use crate::signal::{Delivery, Info, Sig, Signals};
 use crate::{Actor, Answer, Cast, Cut, Model, Op, Rule, Seed, Step, rules, signal};
 
@@ -38,18 +38,17 @@ pub enum Act<O> {
 }
 
 impl<O: Op> Act<O> {
-    /// Any bytes are something to do. `company` times in 16 it is not an
-    /// operation of the mechanism.
-    pub fn decode(seed: &mut Seed, company: usize) -> Self {
+    /// Any bytes are something to do, in programs of this model.
+    pub fn decode<M: Model<Op = O>>(seed: &mut Seed) -> Self {
         let turn = seed.below(16);
-        if turn + company < 16 {
+        if turn + M::COMPANY < 16 {
             return Self::Own(O::decode(seed));
         }
         match seed.below(24) {
             23 => Self::Exit,
             21..23 => Self::Fork,
             // Programs of nothing but company have some that others can spare.
-            _ => Self::Signal(signal::Op::of(seed, company == 16)),
+            _ => Self::Signal(signal::Op::of(seed, M::ALONE)),
         }
     }
 
@@ -416,6 +415,21 @@ impl<M: Model> World<M> {
             (canary.twist)(Twist::After { before, world, actor, act: &act, step: &mut step });
         }
         self.take(actor, act, step)
+    }
+
+    /// `actor` does a part of this call, if others can see it: whether they
+    /// can do more than look.
+    pub(crate) fn part(
+        &mut self,
+        actor: Actor,
+        act: Act<M::Op>,
+        seen: Option<&Answer>,
+    ) -> Option<Part> {
+        let Act::Own(op) = &act else { return None };
+        let part = self.model.part(actor, op, seen)?;
+        let (Part::Open(rule) | Part::Shut(rule)) = part;
+        self.take(actor, act, Step::Moves(rule));
+        Some(part)
     }
 
     /// Takes over what a model says of a call.

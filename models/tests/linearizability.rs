@@ -279,25 +279,44 @@ fn agrees_with_every_order_tried_where_some_sleep() {
     assert!(not > 2_000 && explained > 10_000, "{verdicts:?}");
 }
 
+/// Calls of pipes, and what they answer.
+mod pipes {
+    use ipcspec_models::pipe::{End, Op};
+    use ipcspec_models::race::Call;
+    use ipcspec_models::{Act, Answer};
+
+    pub const PAGE: u32 = 4096;
+
+    pub fn put(tag: u8, bytes: u32) -> Op {
+        assert_eq!(ipcspec_cases::sys::memory::page_size(), PAGE as usize);
+        Op::Write { end: End::Writing, bytes, tag }
+    }
+
+    pub fn get(bytes: u32) -> Op {
+        Op::Read { end: End::Reading, bytes }
+    }
+
+    /// As the model has it that writes are made of.
+    pub fn data(tag: u8, from: u32, to: u32) -> impl Iterator<Item = u8> {
+        (from..to).map(move |at| tag ^ (at as u8).wrapping_mul(0x9d) ^ (at >> 8) as u8)
+    }
+
+    pub fn bytes(body: Vec<u8>) -> Answer {
+        let count = body.len() as i64;
+        Answer { body: body.into(), ..Answer::number(count) }
+    }
+
+    pub fn call(op: Op, called: u64, answer: Answer, back: u64) -> Call<Op> {
+        Call { act: Act::Own(op), called, back: Some((answer, back)) }
+    }
+}
+
 /// A write that went on in part, and slept again, before others got in
 /// between: its answer in the end does not tell of that.
 #[test]
 fn a_write_may_go_on_in_part_more_than_once() {
-    use ipcspec_models::pipe::{End, Kind, Op, Pipe, Shape};
-    const PAGE: u32 = 4096;
-    assert_eq!(ipcspec_cases::sys::memory::page_size(), PAGE as usize);
-    let put = |tag: u8, bytes| Op::Write { end: End::Writing, bytes, tag };
-    let get = Op::Read { end: End::Reading, bytes: 16 * PAGE };
-    // As the model has it that writes are made of.
-    let data = |tag: u8, from: u32, to: u32| {
-        (from..to).map(move |at| tag ^ (at as u8).wrapping_mul(0x9d) ^ (at >> 8) as u8)
-    };
-    let call =
-        |op, called, answer, back| Call { act: Act::Own(op), called, back: Some((answer, back)) };
-    let bytes = |body: Vec<u8>| {
-        let count = body.len() as i64;
-        Answer { body: body.into(), ..Answer::number(count) }
-    };
+    use ipcspec_models::pipe::{Kind, Pipe, Shape};
+    use pipes::{PAGE, bytes, call, data, get, put};
     let history = |rest: u32| History::<Pipe> {
         shape: Shape { kind: Kind::Pipe, pages: 2, nonblocking: false },
         calls: vec![
@@ -307,13 +326,13 @@ fn a_write_may_go_on_in_part_more_than_once() {
                 // The last byte of its own write, and what the other had room
                 // for behind it.
                 call(
-                    get,
+                    get(16 * PAGE),
                     8,
                     bytes(data(0, 2 * PAGE, 2 * PAGE + 1).chain(data(7, 0, rest)).collect()),
                     11,
                 ),
             ],
-            vec![call(get, 4, bytes(data(0, 0, 2 * PAGE).collect()), 5)],
+            vec![call(get(16 * PAGE), 4, bytes(data(0, 0, 2 * PAGE).collect()), 5)],
         ],
         places: vec![Place::Idle; 3],
     };
@@ -321,4 +340,68 @@ fn a_write_may_go_on_in_part_more_than_once() {
     assert_eq!(explained(PAGE), Explained::Yes);
     assert_eq!(explained(PAGE + 1), Explained::Yes);
     assert!(matches!(explained(PAGE - 1), Explained::No(_)));
+}
+
+/// Poll may find a part of a large write, and what is left of a read, where
+/// it can be under way at the same time; and nothing of either where it
+/// cannot. Nobody else reads in the middle of a read.
+#[test]
+fn a_poll_may_come_in_the_middle_of_a_call() {
+    use ipcspec_models::pipe::{End, Kind, Op, Pipe, Shape};
+    use pipes::{PAGE, bytes, call, data, get, put};
+    const IN: i64 = libc::POLLIN as i64;
+    const OUT: i64 = libc::POLLOUT as i64;
+    let explained = |pages, nonblocking, calls: Vec<Vec<Call<Op>>>| {
+        let places = calls
+            .iter()
+            .map(|list| {
+                if list.iter().any(|call| call.back.is_none()) {
+                    Place::Asleep
+                } else {
+                    Place::Idle
+                }
+            })
+            .collect();
+        // One description that is both ends: poll tells of both.
+        let shape = Shape { kind: Kind::FifoBoth, pages, nonblocking };
+        let history = History::<Pipe> { shape, calls, places };
+        explain(&Judge { canary: None }, &history, MOST_STATES) == Explained::Yes
+    };
+    let poll =
+        |called, told, back| call(Op::Poll(End::Reading), called, Answer::number(told), back);
+    let (two, told) = (2 * PAGE, Answer::number(2 * i64::from(PAGE)));
+
+    // Of what is empty before, and full afterwards.
+    for bytes in [two, two + 1] {
+        let write = |back| call(put(7, bytes), 1, told.clone(), back);
+        assert!(explained(2, true, vec![vec![write(9)], vec![poll(2, IN | OUT, 3)]]));
+        assert!(explained(2, true, vec![vec![write(9)], vec![poll(2, OUT, 3), poll(4, IN, 5)]]));
+        assert!(!explained(2, true, vec![vec![write(2)], vec![poll(3, IN | OUT, 4)]]));
+        assert!(!explained(2, true, vec![vec![write(9)], vec![poll(2, IN, 3), poll(4, OUT, 5)]]));
+    }
+    // One that sleeps for ever.
+    let sleeps = Call { back: None, ..call(put(7, two + 1), 1, told.clone(), 9) };
+    assert!(explained(2, false, vec![vec![sleeps], vec![poll(2, IN | OUT, 3), poll(4, IN, 5)]]));
+
+    // Full before, and empty afterwards.
+    let write = call(put(7, two), 1, told, 2);
+    let read = |from, to, back| call(get(two), 3, bytes(data(7, from, to).collect()), back);
+    let seen = |from, to, told, back| {
+        explained(2, false, vec![vec![write.clone(), read(from, to, back)], vec![poll(4, told, 6)]])
+    };
+    assert!(seen(0, two, IN | OUT, 9));
+    assert!(seen(0, two, OUT, 9));
+    assert!(!seen(0, two, IN | OUT, 3));
+    assert!(!seen(0, PAGE, IN | OUT, 9));
+    // Two who read two pages each do not take turns.
+    let write = call(put(7, 4 * PAGE), 1, Answer::number(4 * i64::from(PAGE)), 2);
+    let read = |pages: [u32; 2]| {
+        let page = |page: u32| data(7, page * PAGE, (page + 1) * PAGE);
+        call(get(two), 3, bytes(pages.into_iter().flat_map(page).collect()), 9)
+    };
+    let both = |first, second| {
+        explained(4, true, vec![vec![write.clone(), read(first)], vec![read(second)]])
+    };
+    assert!(both([0, 1], [2, 3]));
+    assert!(!both([0, 2], [1, 3]));
 }

@@ -1,6 +1,6 @@
 //! `ipcspec fuzz`: random programs of several processes, judged by models.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -127,6 +127,7 @@ struct Sum {
     programs: u64,
     operations: u64,
     millis: u64,
+    covered: BTreeSet<u64>,
     undecided: u64,
     unmade: BTreeMap<String, u64>,
     polled: bool,
@@ -325,6 +326,7 @@ impl Sum {
         self.programs += tally.programs;
         self.operations += tally.operations;
         self.millis += tally.millis;
+        self.covered.extend(tally.addresses());
         self.undecided += tally.undecided;
         self.polled |= !tally.by_priority;
         self.evidence = Some(format!("{:?}", tally.evidence).to_lowercase());
@@ -377,6 +379,9 @@ fn told(mechanism: &Mechanism, sum: &Sum, options: &Options) -> String {
     );
     if sum.undecided > 0 {
         let _ = write!(text, ", {} undecided", sum.undecided);
+    }
+    if !sum.covered.is_empty() {
+        let _ = write!(text, ", {} places of the kernel", sum.covered.len());
     }
     text.push('\n');
     for (shape, count) in &sum.unmade {

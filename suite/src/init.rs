@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
@@ -39,10 +40,15 @@ fn port(text: &str) -> std::result::Result<u16, String> {
 /// follows. Not every machine can hand over a status when it is turned off.
 pub const STATUS: &str = "ipcspec init: exit status ";
 
+/// Where kernels that are built for it tell of themselves; others have no such
+/// place, and none can be made.
+const DEBUGFS: &str = "/sys/kernel/debug";
+
 /// File systems of a machine that has none, with type and options.
-const MOUNTS: [(&str, &str, &str); 8] = [
+const MOUNTS: [(&str, &str, &str); 9] = [
     ("/proc", "proc", ""),
     ("/sys", "sysfs", ""),
+    (DEBUGFS, "debugfs", ""),
     ("/dev", "devtmpfs", ""),
     ("/dev/pts", "devpts", "mode=0620,ptmxmode=0666"),
     ("/dev/shm", "tmpfs", "mode=1777"),
@@ -70,6 +76,9 @@ pub fn run(options: &Options) -> Result<u8> {
 /// reason to stop: a case that needs it says so.
 fn prepare() {
     for (place, kind, data) in MOUNTS {
+        if place == DEBUGFS && !Path::new(place).exists() {
+            continue;
+        }
         let made = fs::create_dir_all(place);
         let data = Some(data).filter(|data| !data.is_empty());
         let flags = MsFlags::MS_NOSUID;

@@ -123,6 +123,11 @@ fn main() -> std::process::ExitCode {
         trials.push(Trial::test(format!("{name}::everything_is_reached"), move || {
             everything_is_reached(&asks, mechanism, &reaching)
         }));
+        let (asks, racing) =
+            (Arc::clone(&desk), Order { programs: AT_ONE_GO, millis: 20_000, ..order(true) });
+        trials.push(Trial::test(format!("{name}::races_notice_a_canary"), move || {
+            races_notice_a_canary(&asks, mechanism, &racing)
+        }));
         for (number, says) in (mechanism.canaries)().into_iter().enumerate() {
             let (desk, order) = (Arc::clone(&desk), order(false));
             let order = Order {
@@ -231,6 +236,17 @@ fn canary_is_noticed(desk: &Desk, order: &Order) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Not every wrong model shows in races, which have neither deaths nor
+/// handlers in them; one of each mechanism has to.
+fn races_notice_a_canary(desk: &Desk, mechanism: &Mechanism, order: &Order) -> Result<(), Failed> {
+    for number in 0..(mechanism.canaries)().len() {
+        if desk.tally(&Order { canary: Some(number), ..order.clone() })?.found.is_some() {
+            return Ok(());
+        }
+    }
+    Err(Failed::from("races notice none"))
 }
 
 /// Every file of [`REGRESSIONS`], by name.

@@ -54,6 +54,12 @@ impl Buffer {
         self.runs.push(run);
     }
 
+    /// How many bytes are unread in the first page of any.
+    pub fn first_page(&self) -> usize {
+        let others = self.runs.iter().skip(1).take_while(|run| !run.begins_page);
+        self.runs.iter().take(1).chain(others).map(|run| run.length).sum()
+    }
+
     /// Takes up to so many bytes out.
     pub fn take(&mut self, most: usize) -> Body {
         let count = most.min(self.unread);

@@ -27,8 +27,8 @@ use nix::poll::PollFlags;
 use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, pipe2, unlink};
 
-use crate::model::ACTORS;
-use crate::{Actor, Answer, Canary, Cut, Model, Props, Rule, Step, rules};
+use crate::model::{ACTORS, Part};
+use crate::{Actor, Answer, Body, Canary, Cut, Model, Props, Rule, Step, rules};
 
 mod buffer;
 mod canaries;
@@ -117,6 +117,9 @@ rules! {
     /// There is POLLIN where something is unread, POLLHUP where every writer is gone, POLLERR
     /// where every reader is gone, and POLLOUT where something can be written.
     POLLS = POLL_2, "DESCRIPTION";
+    /// What one read takes nobody else reads in between; who polls meanwhile may find some of it
+    /// gone and some not, for poll tells what is so at one moment.
+    SEEN_IN_PART = POLL_2, "DESCRIPTION";
     /// A descriptor that is not open is told as POLLNVAL.
     POLLS_NOTHING = POLL_2, "DESCRIPTION";
     /// F_GETPIPE_SZ tells the capacity in bytes.
@@ -160,10 +163,24 @@ enum Call {
     BeginsAnew { nonblocking: bool },
     /// A read.
     Reads,
+    /// A read that has so many bytes, and will take more before others read
+    /// or write.
+    ReadsOn { done: usize },
     /// A write, of which so many bytes are in the pipe.
-    Writes { done: usize, stopped: bool },
+    Writes { done: usize, pace: Pace },
     /// Waits for the other direction to be opened.
     Opens(Access),
+}
+
+/// How a write comes to be asked about again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Pace {
+    /// It has not slept since it was called.
+    Runs,
+    /// It sleeps.
+    Sleeps,
+    /// It was stopped while it slept.
+    Stopped,
 }
 
 /// What a new pipe has room for.
@@ -252,12 +269,10 @@ impl Pipe {
             let odd = failed(seen, Errno::EPIPE) || failed(seen, Errno::EAGAIN);
             return WRITES_NOTHING.returns(seen.filter(|_| odd).cloned().unwrap_or(number(0)));
         }
-        let (asleep, done, stopped) = match self.calls[actor] {
-            Call::Writes { done, stopped } => (true, done, stopped),
-            _ => (false, 0, false),
-        };
+        let (done, pace) = self.written(actor);
+        let asleep = pace != Pace::Runs;
         self.calls[actor] = Call::None;
-        if stopped && done > 0 && told(seen) == Some(done) {
+        if pace == Pace::Stopped && done > 0 && told(seen) == Some(done) {
             return STOP_CUTS.returns(number(done));
         }
         if !self.is_open(End::Reading) {
@@ -268,9 +283,38 @@ impl Pipe {
             return self.write_whole(actor, bytes, tag, open.nonblocking, asleep, seen);
         }
         if open.nonblocking && !asleep {
-            return self.write_some(bytes, tag, seen);
+            return self.write_some((done, bytes), tag, seen);
         }
         self.write_all(actor, (done, bytes), tag, open.nonblocking, asleep, seen)
+    }
+
+    /// How much of the write that an actor is in is in the pipe.
+    fn written(&self, actor: Actor) -> (usize, Pace) {
+        match self.calls[actor] {
+            Call::Writes { done, pace } => (done, pace),
+            _ => (0, Pace::Runs),
+        }
+    }
+
+    /// One page of a write of more than PIPE_BUF bytes, if it is not the last
+    /// of those that it is going to tell of.
+    fn write_part(
+        &mut self,
+        actor: Actor,
+        end: End,
+        bytes: usize,
+        tag: u8,
+        seen: Option<&Answer>,
+    ) -> Option<Part> {
+        let most = if seen.is_some() { told(seen)? } else { bytes };
+        let (begun, pace) = self.written(actor);
+        let goes_in = bytes > PIPE_BUF
+            && self.description(actor, end)?.access.includes(End::Writing)
+            && self.is_open(End::Reading);
+        let done =
+            if goes_in { self.put_page((begun, bytes), tag, pace == Pace::Runs)? } else { 0 };
+        self.calls[actor] = Call::Writes { done, pace };
+        (begun < done && done < most).then_some(Part::Open(WRITES_ALL))
     }
 
     /// A write of at most PIPE_BUF bytes.
@@ -295,20 +339,26 @@ impl Pipe {
         if nonblocking && (!asleep || failed(seen, Errno::EAGAIN)) {
             return WRITE_WOULD_SLEEP.fails(Errno::EAGAIN);
         }
-        self.calls[actor] = Call::Writes { done: 0, stopped: false };
+        self.calls[actor] = Call::Writes { done: 0, pace: Pace::Sleeps };
         WRITE_SLEEPS.sleeps()
     }
 
-    /// A nonblocking write of more than PIPE_BUF bytes.
-    fn write_some(&mut self, bytes: usize, tag: u8, seen: Option<&Answer>) -> Step {
+    /// A nonblocking write of more than PIPE_BUF bytes, of which a part may
+    /// be in the pipe.
+    fn write_some(
+        &mut self,
+        (begun, bytes): (usize, usize),
+        tag: u8,
+        seen: Option<&Answer>,
+    ) -> Step {
         let mut next = self.clone();
-        let done = next.put_pages(0, bytes, tag, true);
+        let done = next.put_pages((begun, bytes), tag, true);
         let other = told(seen).filter(|told| *told != done);
         if let Some(told) = other
-            && (1..=bytes).contains(&told)
-            && self.may_hold(told)
+            && (begun.max(1)..=bytes).contains(&told)
+            && self.may_hold(told - begun)
         {
-            self.put_anyhow(0, told, tag);
+            self.put_anyhow(begun, told, tag);
             return WRITES_SOME.returns(number(told));
         }
         let may_be_full = !self.has_free_page();
@@ -330,7 +380,7 @@ impl Pipe {
         asleep: bool,
         seen: Option<&Answer>,
     ) -> Step {
-        let mut done = self.put_pages(begun, bytes, tag, !asleep);
+        let mut done = self.put_pages((begun, bytes), tag, !asleep);
         if done < bytes && told(seen) == Some(bytes) && self.may_hold(bytes - done) {
             self.put_anyhow(done, bytes, tag);
             done = bytes;
@@ -345,35 +395,46 @@ impl Pipe {
         if nonblocking && done == 0 && failed(seen, Errno::EAGAIN) {
             return LARGE_WRITE_WOULD_SLEEP.fails(Errno::EAGAIN);
         }
-        self.calls[actor] = Call::Writes { done, stopped: false };
+        self.calls[actor] = Call::Writes { done, pace: Pace::Sleeps };
         if done > begun { Step::Moves(LARGE_WRITE_SLEEPS) } else { LARGE_WRITE_SLEEPS.sleeps() }
     }
 
     /// Puts as much of a write as there are free pages for, from this place
-    /// on; first, where it has just begun, what is no whole page behind what
-    /// is there. How much is in the pipe then.
-    fn put_pages(&mut self, from: usize, bytes: usize, tag: u8, fresh: bool) -> usize {
-        let piece = if self.kind == Kind::Packets { PIPE_BUF } else { page_size() };
-        let mut done = from;
-        let odd = bytes % page_size();
-        if fresh && odd > 0 && self.fits_behind(odd) {
-            self.buffer.put_behind(tag, odd);
-            done = odd;
-        }
-        while done < bytes && self.has_free_page() {
-            let next = bytes.min(done + piece);
-            self.buffer.put_in_new_page(tag, done, next);
+    /// on. How much is in the pipe then.
+    fn put_pages(&mut self, (begun, bytes): (usize, usize), tag: u8, fresh: bool) -> usize {
+        let mut done = begun;
+        while let Some(next) = self.put_page((done, bytes), tag, fresh) {
             done = next;
         }
         done
     }
 
+    /// Puts a page of a write, from this place on; first, where it is fresh,
+    /// what is no whole page behind what is there. How much is in the pipe
+    /// then; nothing if there is no more, or no room for it.
+    fn put_page(&mut self, (done, bytes): (usize, usize), tag: u8, fresh: bool) -> Option<usize> {
+        let odd = bytes % page_size();
+        if done == 0 && fresh && odd > 0 && self.fits_behind(odd) {
+            self.buffer.put_behind(tag, odd);
+            return Some(odd);
+        }
+        let next = bytes.min(done + self.piece());
+        (done < bytes && self.has_free_page()).then(|| {
+            self.buffer.put_in_new_page(tag, done, next);
+            next
+        })
+    }
+
+    /// Most bytes that a write puts into one page.
+    fn piece(&self) -> usize {
+        if self.kind == Kind::Packets { PIPE_BUF } else { page_size() }
+    }
+
     /// Puts a part of a write that the kernel found room for.
     fn put_anyhow(&mut self, from: usize, to: usize, tag: u8) {
-        let piece = if self.kind == Kind::Packets { PIPE_BUF } else { page_size() };
         let mut done = from;
         while done < to {
-            let next = to.min(done + piece);
+            let next = to.min(done + self.piece());
             self.buffer.put_in_new_page(tag, done, next);
             done = next;
         }
@@ -384,10 +445,14 @@ impl Pipe {
         else {
             return NO_SUCH_END.fails(Errno::EBADF);
         };
-        let asleep = self.calls[actor] == Call::Reads;
-        self.calls[actor] = Call::None;
+        let call = std::mem::replace(&mut self.calls[actor], Call::None);
         if bytes == 0 {
             return READS_NOTHING.succeeds();
+        }
+        if let (Call::ReadsOn { done }, Some(seen)) = (call, seen) {
+            let mut body = Body::from_slice(&seen.body[..done]);
+            body.extend(self.buffer.take(bytes - done));
+            return READS.returns(Answer { body, ..number(0) }.counted());
         }
         if self.buffer.unread > 0 {
             let (body, rule): (_, &Rule) = match self.kind {
@@ -399,11 +464,32 @@ impl Pipe {
         if !self.is_open(End::Writing) {
             return END_OF_FILE.succeeds();
         }
-        if open.nonblocking && (!asleep || failed(seen, Errno::EAGAIN)) {
+        if open.nonblocking && (call != Call::Reads || failed(seen, Errno::EAGAIN)) {
             return READ_WOULD_SLEEP.fails(Errno::EAGAIN);
         }
         self.calls[actor] = Call::Reads;
         READ_SLEEPS.sleeps()
+    }
+
+    /// What a read takes of one page, if it is going to tell of more.
+    fn read_part(
+        &mut self,
+        actor: Actor,
+        end: End,
+        bytes: usize,
+        seen: Option<&Answer>,
+    ) -> Option<Part> {
+        let seen = &seen?.body;
+        let may_read = self.description(actor, end)?.access.includes(End::Reading);
+        if !may_read || self.kind == Kind::Packets || self.buffer.unread == 0 {
+            return None;
+        }
+        let begun = if let Call::ReadsOn { done } = self.calls[actor] { done } else { 0 };
+        let body = self.buffer.take(self.buffer.first_page().min(bytes - begun));
+        let done = begun + body.len();
+        self.calls[actor] = Call::ReadsOn { done };
+        let told = done < seen.len() && seen[begun..done] == body[..];
+        told.then_some(Part::Shut(SEEN_IN_PART))
     }
 
     fn open(
@@ -753,6 +839,14 @@ static long ready(int end) {
         }
     }
 
+    fn part(&mut self, actor: Actor, op: &Op, seen: Option<&Answer>) -> Option<Part> {
+        match *op {
+            Op::Write { end, bytes, tag } => self.write_part(actor, end, bytes as usize, tag, seen),
+            Op::Read { end, bytes } => self.read_part(actor, end, bytes as usize, seen),
+            _ => None,
+        }
+    }
+
     fn cut(&mut self, actor: Actor, op: &Op, by: Cut) -> Step {
         let call = std::mem::replace(&mut self.calls[actor], Call::None);
         self.tidy();
@@ -760,7 +854,7 @@ static long ready(int end) {
             if matches!(by, Cut::Handler { .. }) {
                 return TELLS_HOW_MUCH.returns(number(done));
             }
-            self.calls[actor] = Call::Writes { done, stopped: true };
+            self.calls[actor] = Call::Writes { done, pace: Pace::Stopped };
             return GOES_ON.restarts();
         }
         // What cut it short first may have decided how it ends.

@@ -256,6 +256,10 @@ impl crate::Op for Op {
         matches!(self, Self::Write { .. })
     }
 
+    fn looks(&self) -> bool {
+        matches!(self, Self::Poll(_))
+    }
+
     fn c(&self) -> String {
         match *self {
             Self::Write { end, bytes, tag } => {

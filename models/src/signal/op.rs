@@ -394,6 +394,19 @@ impl Op {
         }
     }
 
+    /// Whether it is over at one moment where every signal is blocked.
+    pub fn races(&self) -> bool {
+        match self {
+            Self::Kill { signal, .. }
+            | Self::Queue { signal, .. }
+            | Self::Thread { signal, .. } => !matches!(signal, Sig::Stop | Sig::Kill),
+            Self::Mask { how, .. } => matches!(how, How::Block | How::Unknown),
+            Self::Wait { patience, .. } => *patience != Patience::Little,
+            Self::Suspend { .. } | Self::Pause => false,
+            Self::Check { .. } | Self::Act { .. } | Self::Pending => true,
+        }
+    }
+
     /// Whom it sends something, or asks for.
     pub fn receiver(&self) -> Option<u8> {
         match *self {
