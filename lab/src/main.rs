@@ -66,9 +66,10 @@ struct Own {
     /// {arguments}: 'ssh board /tmp/ipcspec {arguments}'
     #[arg(long, value_name = "COMMAND")]
     command: Vec<String>,
-    /// The static program, instead of one built from the sources
+    /// The static program, instead of one built from the sources, for targets
+    /// of its architecture; several for several, the first for one's own target
     #[arg(long, value_name = "FILE")]
-    program: Option<PathBuf>,
+    program: Vec<PathBuf>,
     /// The accelerator of QEMU, instead of the one that works
     #[arg(long, value_name = "NAME", value_parser = ["kvm", "tcg"])]
     accel: Option<String>,
@@ -192,9 +193,11 @@ fn list(targets: &Targets, cache: &Path) -> Result {
 /// Adds what the user brought; the names of it.
 fn add_own(targets: &mut Targets, own: &Own) -> Result<Vec<String>> {
     let mut names = vec![];
+    // What runs there is what the user brought, whatever it was built for.
+    let program = own.program.first().map(|program| program::triple(program)).transpose()?;
     let mut add = |targets: &mut Targets, name: String, start: &str, kernel: String| {
         let about = String::new();
-        let (suite, packages, program) = (String::new(), vec![], None);
+        let (suite, packages, program) = (String::new(), vec![], program.clone());
         let start = start.to_owned();
         names.push(name.clone());
         targets.push(Target { name, about, start, suite, packages, kernel, program })
@@ -224,7 +227,6 @@ fn add_own(targets: &mut Targets, own: &Own) -> Result<Vec<String>> {
 struct Workshop<'t> {
     targets: &'t Targets,
     cache: &'t Path,
-    own: &'t Own,
     /// For archives and consoles of this run.
     scratch: PathBuf,
     programs: BTreeMap<String, PathBuf>,
@@ -239,24 +241,30 @@ impl Drop for Workshop<'_> {
 
 impl<'t> Workshop<'t> {
     fn open(targets: &'t Targets, cache: &'t Path, own: &'t Own) -> Result<Self> {
+        let mut programs = BTreeMap::new();
+        for program in &own.program {
+            let full = fs::canonicalize(program)
+                .map_err(|error| Trouble::with(program.display(), error))?;
+            let triple = program::triple(program)?;
+            if programs.insert(triple.clone(), full).is_some() {
+                return Err(Trouble(format!(
+                    "{}: a second --program for {triple}",
+                    program.display()
+                )));
+            }
+        }
         sweep(cache);
         let scratch = cache.join(format!("run-{}", std::process::id()));
         fs::create_dir_all(&scratch).map_err(|error| Trouble::with(scratch.display(), error))?;
-        let accel = own.accel.clone();
-        Ok(Self { targets, cache, own, scratch, programs: BTreeMap::new(), accel })
+        Ok(Self { targets, cache, scratch, programs, accel: own.accel.clone() })
     }
 
-    /// The program for a triple; built once.
+    /// The program for a triple: one that was named, or built once.
     fn program(&mut self, triple: &str) -> Result<PathBuf> {
         if let Some(program) = self.programs.get(triple) {
             return Ok(program.clone());
         }
-        let here = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        let program = match &self.own.program {
-            Some(program) if triple == here => fs::canonicalize(program)
-                .map_err(|error| Trouble::with(program.display(), error))?,
-            _ => program::build(triple)?,
-        };
+        let program = program::build(triple)?;
         self.programs.insert(triple.to_owned(), program.clone());
         Ok(program)
     }

@@ -41,6 +41,28 @@ pub fn build(triple: &str) -> Result<PathBuf> {
     Ok(target.join(triple).join("release/ipcspec"))
 }
 
+/// The triple that a program was built for, by its ELF header.
+pub fn triple(program: &Path) -> Result<String> {
+    let mut head = [0; 20];
+    File::open(program)
+        .and_then(|mut file| io::Read::read_exact(&mut file, &mut head))
+        .map_err(|error| Trouble::with(program.display(), error))?;
+    let [0x7f, b'E', b'L', b'F', class, ..] = head else {
+        return Err(Trouble(format!("{}: no ELF program", program.display())));
+    };
+    let architecture = match (class, u16::from_le_bytes([head[18], head[19]])) {
+        (1, 3) => "i686",
+        (2, 62) => "x86_64",
+        (2, 183) => "aarch64",
+        (2, 243) => "riscv64gc",
+        (class, machine) => {
+            let told = format!("class {class}, machine {machine} is no architecture of targets");
+            return Err(Trouble(format!("{}: {told}", program.display())));
+        }
+    };
+    Ok(format!("{architecture}-unknown-linux-gnu"))
+}
+
 /// Writes an archive that holds the program as /ipcspec, and nothing else.
 pub fn initramfs(program: &Path, archive: &Path) -> Result {
     let trouble = |error: io::Error| Trouble::with(archive.display(), error);

@@ -108,9 +108,12 @@ impl Targets {
     /// Adds one.
     pub fn push(&mut self, target: Target) -> Result {
         let Target { name, start, suite, .. } = &target;
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
+        if name.is_empty()
+            || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-._+~".contains(c))
         {
-            return Err(Trouble(format!("target {name:?}: letters, digits, - . and _ are needed")));
+            return Err(Trouble(format!(
+                "target {name:?}: letters, digits, - . _ + and ~ are needed"
+            )));
         }
         if self.all.iter().any(|known| known.name == *name) {
             return Err(Trouble(format!("target {name:?} is there twice")));
@@ -263,5 +266,10 @@ mod tests {
         assert!(told.starts_with("f, line 2: "), "{told}");
         let told = targets.add("f", "[[target]]\nname = 'a'\nstart = 'b'").unwrap_err().to_string();
         assert_eq!(told, "f: target \"a\": there is no start \"b\"");
+        let told = targets.add("f", "[[target]]\nname = '../a'\nstart = 'qemu'").unwrap_err();
+        assert!(told.to_string().starts_with("f: target \"../a\": letters, "), "{told}");
+        // As Debian names kernels.
+        let name = "vmlinuz-6.12.107+deb13-amd64";
+        targets.add("f", &format!("[[target]]\nname = '{name}'\nstart = 'qemu'")).unwrap();
     }
 }

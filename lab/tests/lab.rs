@@ -186,12 +186,16 @@ fn what_is_missing_is_told_in_a_line() {
     let program = program();
     let output = scratch.path("out");
     let run = ["run", "--targets", &file, "--program", &program, "--output", &output];
-    let with = |more: &[&'static str]| refused(&[&run[..], more].concat());
+    let with = |more: &[&str]| refused(&[&run[..], more].concat());
     assert!(with(&["bare"]).contains("no-such-command (apt-get install no-such-package)"));
     assert!(with(&["apart"]).contains("apart: not fetched (ipcspec-lab fetch apart)"));
     assert!(with(&["nobody"]).contains("no target \"nobody\""));
     assert!(with(&["here", "--", "no::such"]).contains("no case matches"));
     assert!(with(&["--kernel", "/no/kernel"]).contains("/no/kernel"));
+    assert!(with(&["here", "--program", "/no/program"]).contains("/no/program"));
+    assert!(with(&["here", "--program", &program]).contains("a second --program for "));
+    assert!(with(&["here", "--program", "/bin/sh/.."]).contains("/bin/sh/.."));
+    assert!(with(&["here", "--program", &file]).contains("no ELF program"));
     assert!(with(&["--command", "ssh board"]).contains("no {arguments}"));
     assert!(refused(&["list", "--targets", "/no/file"]).contains("/no/file"));
     let mirror = format!("file:{}", scratch.place().display());

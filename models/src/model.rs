@@ -74,7 +74,8 @@ pub trait Model: Clone + PartialEq + Eq + Hash + Debug + Sized + 'static {
     fn attempt(&mut self, actor: Actor, op: &Self::Op, seen: Option<&Answer>) -> Step;
     /// Does a part of a call that is not the last one, if others can see it
     /// before the next; [`Model::attempt`] then goes on from there. `seen` is
-    /// what comes back in the end. Only races ask: in turns nobody looks in
+    /// what comes back in the end. Where there is no such part, nobody looks at
+    /// what is left of the state. Only races ask: in turns nobody comes in
     /// between.
     fn part(&mut self, _actor: Actor, _op: &Self::Op, _seen: Option<&Answer>) -> Option<Part> {
         None

@@ -153,7 +153,15 @@ struct Description {
     met_writer: bool,
 }
 
-/// What is to be known of a call that sleeps.
+/// What a write is to put into the pipe.
+#[derive(Debug, Clone, Copy)]
+struct Data {
+    bytes: usize,
+    /// Tells it from that of other writes.
+    tag: u8,
+}
+
+/// What is to be known of a call that sleeps, or that is done in part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Call {
     /// There is none.
@@ -253,19 +261,12 @@ impl Pipe {
         self.buffer.unread + bytes <= self.capacity
     }
 
-    fn write(
-        &mut self,
-        actor: Actor,
-        end: End,
-        bytes: usize,
-        tag: u8,
-        seen: Option<&Answer>,
-    ) -> Step {
+    fn write(&mut self, actor: Actor, end: End, data: Data, seen: Option<&Answer>) -> Step {
         let Some(open) = self.description(actor, end).filter(|o| o.access.includes(End::Writing))
         else {
             return NO_SUCH_END.fails(Errno::EBADF);
         };
-        if bytes == 0 {
+        if data.bytes == 0 {
             let odd = failed(seen, Errno::EPIPE) || failed(seen, Errno::EAGAIN);
             return WRITES_NOTHING.returns(seen.filter(|_| odd).cloned().unwrap_or(number(0)));
         }
@@ -279,13 +280,13 @@ impl Pipe {
             let answer = if done > 0 { number(done) } else { Answer::error(Errno::EPIPE) };
             return Step::Raises(answer, libc::SIGPIPE, NO_READER);
         }
-        if bytes <= PIPE_BUF {
-            return self.write_whole(actor, bytes, tag, open.nonblocking, asleep, seen);
+        if data.bytes <= PIPE_BUF {
+            return self.write_whole(actor, data, open.nonblocking, asleep, seen);
         }
         if open.nonblocking && !asleep {
-            return self.write_some((done, bytes), tag, seen);
+            return self.write_some(done, data, seen);
         }
-        self.write_all(actor, (done, bytes), tag, open.nonblocking, asleep, seen)
+        self.write_all(actor, done, data, open.nonblocking, asleep, seen)
     }
 
     /// How much of the write that an actor is in is in the pipe.
@@ -302,27 +303,25 @@ impl Pipe {
         &mut self,
         actor: Actor,
         end: End,
-        bytes: usize,
-        tag: u8,
+        data: Data,
         seen: Option<&Answer>,
     ) -> Option<Part> {
-        let most = if seen.is_some() { told(seen)? } else { bytes };
+        let may_write = self.description(actor, end)?.access.includes(End::Writing);
+        if !may_write || data.bytes <= PIPE_BUF || !self.is_open(End::Reading) {
+            return None;
+        }
+        let most = if seen.is_some() { told(seen)? } else { data.bytes };
         let (begun, pace) = self.written(actor);
-        let goes_in = bytes > PIPE_BUF
-            && self.description(actor, end)?.access.includes(End::Writing)
-            && self.is_open(End::Reading);
-        let done =
-            if goes_in { self.put_page((begun, bytes), tag, pace == Pace::Runs)? } else { 0 };
+        let done = self.put_page(begun, data, pace == Pace::Runs)?;
         self.calls[actor] = Call::Writes { done, pace };
-        (begun < done && done < most).then_some(Part::Open(WRITES_ALL))
+        (done < most).then_some(Part::Open(WRITES_ALL))
     }
 
     /// A write of at most PIPE_BUF bytes.
     fn write_whole(
         &mut self,
         actor: Actor,
-        bytes: usize,
-        tag: u8,
+        Data { bytes, tag }: Data,
         nonblocking: bool,
         asleep: bool,
         seen: Option<&Answer>,
@@ -345,14 +344,10 @@ impl Pipe {
 
     /// A nonblocking write of more than PIPE_BUF bytes, of which a part may
     /// be in the pipe.
-    fn write_some(
-        &mut self,
-        (begun, bytes): (usize, usize),
-        tag: u8,
-        seen: Option<&Answer>,
-    ) -> Step {
+    fn write_some(&mut self, begun: usize, data: Data, seen: Option<&Answer>) -> Step {
+        let Data { bytes, tag } = data;
         let mut next = self.clone();
-        let done = next.put_pages((begun, bytes), tag, true);
+        let done = next.put_pages(begun, data, true);
         let other = told(seen).filter(|told| *told != done);
         if let Some(told) = other
             && (begun.max(1)..=bytes).contains(&told)
@@ -374,13 +369,14 @@ impl Pipe {
     fn write_all(
         &mut self,
         actor: Actor,
-        (begun, bytes): (usize, usize),
-        tag: u8,
+        begun: usize,
+        data: Data,
         nonblocking: bool,
         asleep: bool,
         seen: Option<&Answer>,
     ) -> Step {
-        let mut done = self.put_pages((begun, bytes), tag, !asleep);
+        let Data { bytes, tag } = data;
+        let mut done = self.put_pages(begun, data, !asleep);
         if done < bytes && told(seen) == Some(bytes) && self.may_hold(bytes - done) {
             self.put_anyhow(done, bytes, tag);
             done = bytes;
@@ -401,9 +397,9 @@ impl Pipe {
 
     /// Puts as much of a write as there are free pages for, from this place
     /// on. How much is in the pipe then.
-    fn put_pages(&mut self, (begun, bytes): (usize, usize), tag: u8, fresh: bool) -> usize {
+    fn put_pages(&mut self, begun: usize, data: Data, fresh: bool) -> usize {
         let mut done = begun;
-        while let Some(next) = self.put_page((done, bytes), tag, fresh) {
+        while let Some(next) = self.put_page(done, data, fresh) {
             done = next;
         }
         done
@@ -412,7 +408,8 @@ impl Pipe {
     /// Puts a page of a write, from this place on; first, where it is fresh,
     /// what is no whole page behind what is there. How much is in the pipe
     /// then; nothing if there is no more, or no room for it.
-    fn put_page(&mut self, (done, bytes): (usize, usize), tag: u8, fresh: bool) -> Option<usize> {
+    fn put_page(&mut self, done: usize, data: Data, fresh: bool) -> Option<usize> {
+        let Data { bytes, tag } = data;
         let odd = bytes % page_size();
         if done == 0 && fresh && odd > 0 && self.fits_behind(odd) {
             self.buffer.put_behind(tag, odd);
@@ -808,7 +805,9 @@ static long ready(int end) {
             }
         }
         match *op {
-            Op::Write { end, bytes, tag } => self.write(actor, end, bytes as usize, tag, seen),
+            Op::Write { end, bytes, tag } => {
+                self.write(actor, end, Data { bytes: bytes as usize, tag }, seen)
+            }
             Op::Read { end, bytes } => self.read(actor, end, bytes as usize, seen),
             Op::Open { access, nonblocking } => self.open(actor, access, nonblocking, seen),
             Op::Poll(end) => self.poll(actor, end, seen),
@@ -841,7 +840,9 @@ static long ready(int end) {
 
     fn part(&mut self, actor: Actor, op: &Op, seen: Option<&Answer>) -> Option<Part> {
         match *op {
-            Op::Write { end, bytes, tag } => self.write_part(actor, end, bytes as usize, tag, seen),
+            Op::Write { end, bytes, tag } => {
+                self.write_part(actor, end, Data { bytes: bytes as usize, tag }, seen)
+            }
             Op::Read { end, bytes } => self.read_part(actor, end, bytes as usize, seen),
             _ => None,
         }
