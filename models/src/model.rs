@@ -48,6 +48,11 @@ pub trait Model: Clone + PartialEq + Eq + Hash + Debug + Sized + 'static {
     /// any actor is forked, and, for models whose shape matters, is preceded
     /// by what [`Shape::c`] gives.
     const C: &'static str;
+    /// What a case of it may use besides the prelude, by module.
+    const RUST: &'static [(&'static str, &'static [&'static str])];
+    /// Names that a case of it may use, each with the statement that makes it
+    /// where it does and the shape does not.
+    const RUST_HELPERS: &'static [(&'static str, &'static str)] = &[];
     /// Models of it that are wrong on purpose, each in a subtle way: fuzzing
     /// has to notice every one.
     const CANARIES: &'static [Canary<Self>];
@@ -125,6 +130,9 @@ pub trait Shape:
     fn decode(seed: &mut Seed) -> Self;
     /// C definitions by which [`Model::C`] knows the shape.
     fn c(&self) -> String;
+    /// Rust statements of a case that make the object, and those that let go
+    /// of it once every actor has its own copy.
+    fn rust(&self) -> [String; 2];
     /// What is wrong with one that a person wrote: none that is decoded has
     /// anything.
     fn flaw(&self) -> Option<String> {
@@ -165,6 +173,16 @@ pub trait Op: Copy + Debug + Eq + Hash + Serialize + DeserializeOwned + Send + '
     }
     /// A Rust expression that makes the call, for the case to add.
     fn rust(&self) -> String;
+    /// What a case compares where the call succeeds with this answer: an
+    /// expression, [`Op::rust`] or something made of it, and the value that it
+    /// then has. None where there is no more to say than that it succeeds.
+    fn rust_gives(&self, answer: &Answer) -> Option<(String, String)> {
+        Some((self.rust(), answer.result.ok()?.to_string()))
+    }
+    /// The statement of a case where there is nothing to compare.
+    fn rust_succeeds(&self, _answer: &Answer) -> String {
+        format!("check!({}.is_ok());", self.rust())
+    }
     /// What is wrong with one that a person wrote: none that is decoded has
     /// anything.
     fn flaw(&self) -> Option<String> {

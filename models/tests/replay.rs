@@ -29,6 +29,7 @@ fn main() {
         ("files_come_back", files_come_back),
         ("bad_files_give_one_line_that_says_where", bad_files_give_one_line_that_says_where),
         ("a_table_and_a_case_read_like_this", a_table_and_a_case_read_like_this),
+        ("cases_are_printed_as_they_are_tried", cases_are_printed_as_they_are_tried),
         ("tables_are_narrow", tables_are_narrow),
         ("c_programs_get_the_same_answers", c_programs_get_the_same_answers),
         ("c_programs_name_the_step_that_differs", c_programs_name_the_step_that_differs),
@@ -134,13 +135,35 @@ fn a_table_and_a_case_read_like_this() {
     for (form, file) in [(Form::Table, "found.txt"), (Form::Rust, "found.rs.txt")] {
         let got = replay::replay(&mut stage, &saved, form, None).expect("a play");
         assert!(!got.differs, "{}", got.text);
-        let path = data(file);
-        if std::env::var_os("IPCSPEC_BLESS").is_some() {
-            fs::write(&path, &got.text).expect("written");
-        }
-        let wanted = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(got.text, wanted, "{file}; IPCSPEC_BLESS=1 writes it anew");
+        reads_like(&got.text, file);
     }
+}
+
+/// Whether a text is that of this file.
+fn reads_like(text: &str, file: &str) {
+    let path = data(file);
+    if std::env::var_os("IPCSPEC_BLESS").is_some() {
+        fs::write(&path, text).expect("written");
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, wanted, "{file}; IPCSPEC_BLESS=1 writes it anew");
+}
+
+fn cases_are_printed_as_they_are_tried() {
+    printed_as_tried::<Event>("eventfd");
+    printed_as_tried::<Queue>("msgqueue");
+    printed_as_tried::<Pipe>("pipe");
+    printed_as_tried::<Pipe>("fifo");
+    printed_as_tried::<Set>("sem");
+    printed_as_tried::<Alone>("signal");
+}
+
+fn printed_as_tried<M: Model>(name: &str) {
+    let text = fs::read_to_string(data(&format!("cases/{name}.json"))).expect("a file");
+    let saved = Saved::<M>::read(&text, name).unwrap_or_else(|error| panic!("{error}"));
+    let got = replay::replay(&mut stage(), &saved, Form::Rust, None).expect("a play");
+    assert!(!got.differs, "{}", got.text);
+    reads_like(&got.text, &format!("cases/{name}.rs"));
 }
 
 fn tables_are_narrow() {

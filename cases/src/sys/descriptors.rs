@@ -42,6 +42,14 @@ pub fn text(r: impl AsFd, bytes: usize) -> Result<&'static str> {
     Ok(String::from_utf8_lossy(&buffer[..count]).into_owned().leak())
 }
 
+/// One read of up to so many bytes.
+pub fn read_once(r: impl AsFd, bytes: usize) -> Result<Vec<u8>> {
+    let mut buffer = vec![0; bytes];
+    let count = read(r, &mut buffer)?;
+    buffer.truncate(count);
+    Ok(buffer)
+}
+
 /// Reads exactly so many bytes, in as many reads as it takes; fewer when the
 /// end comes first.
 pub fn read_all(r: impl AsFd, bytes: usize) -> Result<Vec<u8>> {

@@ -11,6 +11,7 @@ use nix::sys::eventfd::EfdFlags;
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, OwnedFd};
 
+use crate::replay::poll_in_rust;
 use crate::{Actor, Answer, Canary, Cast, Cut, Model, Props, Seed, Step, rules};
 
 mod canaries;
@@ -107,6 +108,16 @@ impl crate::Shape for Shape {
     fn c(&self) -> String {
         format!("#define SHAPE {}, {}", self.count, flags_in_c(*self))
     }
+
+    fn rust(&self) -> [String; 2] {
+        let flags = match (self.semaphore, self.nonblocking) {
+            (false, false) => "EfdFlags::empty()",
+            (true, false) => "EfdFlags::EFD_SEMAPHORE",
+            (false, true) => "EfdFlags::EFD_NONBLOCK",
+            (true, true) => "EfdFlags::EFD_SEMAPHORE | EfdFlags::EFD_NONBLOCK",
+        };
+        [format!("let event = event({}, {flags})?;", self.count), String::new()]
+    }
 }
 
 fn flags_in_c(shape: Shape) -> String {
@@ -184,7 +195,16 @@ impl crate::Op for Op {
             Self::Read => "take(&event)".to_owned(),
             Self::Write(value) => format!("add(&event, {})", value.number()),
             Self::ReadSeven => "read(&event, &mut [0; 7])".to_owned(),
-            Self::Poll => "ready(&event)".to_owned(),
+            Self::Poll => "poll::now(&event, poll::IN | poll::OUT)".to_owned(),
+        }
+    }
+
+    fn rust_gives(&self, answer: &Answer) -> Option<(String, String)> {
+        let told = answer.result.ok()?;
+        match self {
+            Self::Write(_) => None,
+            Self::Poll => Some((self.rust(), poll_in_rust(told))),
+            _ => Some((self.rust(), (told as u64).to_string())),
         }
     }
 }
@@ -211,6 +231,11 @@ static long ready(void) {
     return poll(&list, 1, 0) < 0 ? -1 : list.revents;
 }
 ";
+    const RUST: &'static [(&'static str, &'static [&'static str])] = &[
+        ("crate::sys", &["poll"]),
+        ("crate::sys::eventfd", &["add", "event", "take"]),
+        ("nix::sys::eventfd", &["EfdFlags"]),
+    ];
     const CANARIES: &'static [Canary<Self>] = canaries::CANARIES;
     type Shape = Shape;
     type Op = Op;

@@ -239,6 +239,14 @@ impl crate::Shape for Shape {
     fn c(&self) -> String {
         format!("#define CAPACITY {}", self.capacity.map_or(-1, i32::from))
     }
+
+    fn rust(&self) -> [String; 2] {
+        let made = match self.capacity {
+            Some(capacity) => format!("let queue = Queue::with_qbytes({capacity})?;"),
+            None => "let queue = Queue::private()?;".to_owned(),
+        };
+        [made, String::new()]
+    }
 }
 
 impl fmt::Display for Shape {
@@ -513,6 +521,27 @@ impl crate::Op for Op {
         }
     }
 
+    fn rust_gives(&self, answer: &Answer) -> Option<(String, String)> {
+        let facts = &answer.facts;
+        match self {
+            Self::Receive { .. } | Self::Copy { .. } if !facts.is_empty() => {
+                let call = self.rust();
+                let call = format!("{call}.map(|got| (got.kind(), got.body().to_vec()))");
+                // A case sends bodies of one letter.
+                let body = match &answer.body[..] {
+                    [] => "vec![]".to_owned(),
+                    [mark, ..] => format!("vec![b'{}'; {}]", char::from(*mark), answer.body.len()),
+                };
+                Some((call, format!("({}, {body})", facts[0])))
+            }
+            Self::Stat if !facts.is_empty() => {
+                let call = "queue.stat().map(|stat| (stat.qnum, stat.cbytes, stat.qbytes))";
+                Some((call.to_owned(), format!("({}, {}, {})", facts[0], facts[1], facts[2])))
+            }
+            _ => None,
+        }
+    }
+
     fn flaw(&self) -> Option<String> {
         match *self {
             Self::Send { mark: 26.., .. } => Some("a mark above 25, which is z".to_owned()),
@@ -752,6 +781,11 @@ static long tell(void) {
     return 0;
 }
 "#;
+    const RUST: &'static [(&'static str, &'static [&'static str])] = &[
+        ("crate::sys::msg", &["Message", "Queue"]),
+        ("crate::sys::sysctl", &["sysctl"]),
+        ("libc", &["IPC_NOWAIT", "MSG_COPY", "MSG_EXCEPT", "MSG_NOERROR", "c_long"]),
+    ];
     const CANARIES: &'static [Canary<Self>] = canaries::CANARIES;
     type Shape = Shape;
     type Op = Op;

@@ -10,6 +10,11 @@ pub(super) fn byte(tag: u8, place: usize) -> u8 {
     tag ^ (place as u8).wrapping_mul(0x9d) ^ (place >> 8) as u8
 }
 
+/// The same for cases, so many bytes of it.
+pub(super) const DATA_IN_RUST: &str = "let data = |tag: u8, bytes: usize| -> Vec<u8> {
+        (0..bytes).map(|at| tag ^ (at as u8).wrapping_mul(0x9d) ^ (at >> 8) as u8).collect()
+    };";
+
 /// Bytes of one write that lie in one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Run {

@@ -34,7 +34,7 @@ mod buffer;
 mod canaries;
 mod op;
 
-use buffer::Buffer;
+use buffer::{Buffer, DATA_IN_RUST};
 pub use op::{Access, End, Hands, Kind, Op, Shape};
 
 rules! {
@@ -718,6 +718,14 @@ static long ready(int end) {
     return poll(&list, 1, 0) < 0 ? -1 : list.revents;
 }
 "#;
+    const RUST: &'static [(&'static str, &'static [&'static str])] = &[
+        ("crate::sys", &["poll"]),
+        ("crate::sys::descriptors", &["closed_fd", "read_once", "set_nonblocking", "unread"]),
+        ("crate::sys::memory", &["page_size"]),
+        ("crate::sys::pipes", &["Fifo", "capacity", "set_capacity"]),
+    ];
+    const RUST_HELPERS: &'static [(&'static str, &'static str)] =
+        &[("data", DATA_IN_RUST), ("fifo", "let fifo = Fifo { name: \"none\" };")];
     const CANARIES: &'static [Canary<Self>] = canaries::CANARIES;
     type Shape = Shape;
     type Op = Op;

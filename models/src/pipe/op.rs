@@ -16,6 +16,7 @@ use nix::unistd::{read, write};
 use serde::{Deserialize, Serialize};
 
 use super::buffer::byte;
+use crate::replay::poll_in_rust;
 use crate::{Answer, Cast, Seed};
 
 /// One of the two ends.
@@ -292,17 +293,51 @@ impl crate::Op for Op {
             Self::Write { end, bytes, tag } => {
                 format!("write(&{}, &data({tag}, {bytes}))", name(end))
             }
-            Self::Read { end, bytes } => format!("read(&{}, &mut [0; {bytes}])", name(end)),
-            Self::Close(end) => format!("close({})", name(end)),
+            Self::Read { end, bytes } => format!("read_once(&{}, {bytes})", name(end)),
+            Self::Close(end) => format!("close({}.as_raw_fd())", name(end)),
             Self::Open { access, nonblocking } => {
                 let flag = if nonblocking { " | OFlag::O_NONBLOCK" } else { "" };
-                format!("fifo.open(OFlag::{}{flag})", access.flag().1)
+                format!("fifo.open(OFlag::{}{flag}).map(drop)", access.flag().1)
             }
             Self::Nonblocking { end, on } => format!("set_nonblocking(&{}, {on})", name(end)),
             Self::Unread(end) => format!("unread(&{})", name(end)),
             Self::Poll(end) => format!("poll::now(&{}, poll::IN | poll::OUT)", name(end)),
             Self::Capacity(end) => format!("capacity(&{})", name(end)),
             Self::SetCapacity { end, bytes } => format!("set_capacity(&{}, {bytes})", name(end)),
+        }
+    }
+
+    fn rust_gives(&self, answer: &Answer) -> Option<(String, String)> {
+        let told = answer.result.ok()?;
+        let call = self.rust();
+        match self {
+            Self::Write { .. } | Self::Unread(_) | Self::Capacity(_) | Self::SetCapacity { .. } => {
+                Some((call, told.to_string()))
+            }
+            Self::Poll(_) => Some((call, poll_in_rust(told))),
+            Self::Read { .. } if told as usize == answer.body.len() && told <= 32 => {
+                Some((call, format!("vec!{:?}", &answer.body[..])))
+            }
+            Self::Read { .. } => Some((format!("{call}.map(|got| got.len())"), told.to_string())),
+            Self::Close(_) | Self::Nonblocking { .. } | Self::Open { .. } => None,
+        }
+    }
+
+    fn rust_succeeds(&self, answer: &Answer) -> String {
+        let Self::Open { access, .. } = self else {
+            return format!("check!({}.is_ok());", self.rust());
+        };
+        if answer.result == Ok(Self::HAS_IT) {
+            return "// It has this end open already.".to_owned();
+        }
+        // From here on the actor uses what it has opened; its own close is the
+        // only one.
+        let kept = |end: &str, call: &str| format!("let {end} = Box::leak(Box::new({call}?));");
+        let call = self.rust().replace(".map(drop)", "");
+        match access {
+            Access::Reading => kept("r", &call),
+            Access::Writing => kept("w", &call),
+            Access::Both => format!("{}\n        {}", kept("r", &call), kept("w", "dup(&r)")),
         }
     }
 
@@ -419,6 +454,28 @@ impl crate::Shape for Shape {
             "enum {{ PIPE, PACKETS, FIFO, FIFO_BOTH, FIFO_CLOSED }};\n#define KIND {kind}\n#define PAGES {}\n#define FLAGS {flag}",
             self.pages
         )
+    }
+
+    fn rust(&self) -> [String; 2] {
+        let fifo = "let fifo = Fifo::new(\"fifo\")?;\n";
+        let mut made = match self.kind {
+            Kind::Pipe => "let (r, w) = pipe()?;".to_owned(),
+            Kind::Packets => "let (r, w) = pipe2(OFlag::O_DIRECT)?;".to_owned(),
+            Kind::Fifo => format!("{fifo}let (r, w) = fifo.ends()?;"),
+            Kind::FifoBoth => {
+                format!("{fifo}let r = fifo.open(OFlag::O_RDWR)?;\nlet w = dup(&r)?;")
+            }
+            Kind::FifoClosed => {
+                return [format!("{fifo}let (r, w) = (closed_fd(), closed_fd());"), String::new()];
+            }
+        };
+        if self.pages != 0 {
+            made += &format!("\nset_capacity(&w, {} * page_size())?;", self.pages);
+        }
+        if self.nonblocking {
+            made += "\nset_nonblocking(&r, true)?;\nset_nonblocking(&w, true)?;";
+        }
+        [made, "drop((r, w));".to_owned()]
     }
 
     fn flaw(&self) -> Option<String> {

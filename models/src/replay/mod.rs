@@ -18,6 +18,7 @@ mod rust;
 mod table;
 
 pub use c::c;
+pub(crate) use rust::poll_in_rust;
 pub use rust::rust;
 pub use table::table;
 
@@ -238,6 +239,7 @@ const ERRORS: &[Errno] = &[
     Errno::ESRCH,
     Errno::EINTR,
     Errno::EIO,
+    Errno::ENXIO,
     Errno::E2BIG,
     Errno::EBADF,
     Errno::ECHILD,

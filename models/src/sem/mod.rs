@@ -386,6 +386,10 @@ impl crate::Shape for Shape {
         format!("#define COUNT {}\n#define VALUES {{{}}}", self.count, self.list())
     }
 
+    fn rust(&self) -> [String; 2] {
+        [format!("let sem = Sem::private(&[{}])?;", self.list()), String::new()]
+    }
+
     fn flaw(&self) -> Option<String> {
         let there = &self.values[..usize::from(self.count).min(MOST)];
         if !(1..=MOST).contains(&self.count.into()) {
@@ -543,6 +547,24 @@ impl crate::Op for Op {
             Self::GetPid(at) => format!("sem.last_pid({at})"),
             Self::Stat => "sem.stat()".to_owned(),
             Self::Remove => "sem.remove()".to_owned(),
+        }
+    }
+
+    fn rust_gives(&self, answer: &Answer) -> Option<(String, String)> {
+        let facts = &answer.facts;
+        match self {
+            Self::GetVal(_) | Self::Count(..) => {
+                Some((self.rust(), answer.result.ok()?.to_string()))
+            }
+            Self::GetAll if !facts.is_empty() => {
+                Some((self.rust(), format!("vec!{:?}", &facts[..])))
+            }
+            Self::Stat if !facts.is_empty() => {
+                let call = "sem.stat().map(|stat| (stat.nsems, stat.otime != 0))";
+                Some((call.to_owned(), format!("({}, {})", facts[0], facts[1] != 0)))
+            }
+            // Who operated last is known by its number in programs.
+            _ => None,
         }
     }
 }
@@ -844,6 +866,8 @@ static long tell_of_set(void) {
     return 0;
 }
 "#;
+    const RUST: &'static [(&'static str, &'static [&'static str])] =
+        &[("crate::sys::sem", &["Op", "Sem"]), ("nix::sys::time", &["TimeSpec"])];
     const CANARIES: &'static [Canary<Self>] = canaries::CANARIES;
     type Shape = Shape;
     type Op = Op;

@@ -29,6 +29,10 @@ impl crate::Shape for Nothing {
     fn c(&self) -> String {
         String::new()
     }
+
+    fn rust(&self) -> [String; 2] {
+        [String::new(), String::new()]
+    }
 }
 
 impl fmt::Display for Nothing {
@@ -71,6 +75,7 @@ impl Model for Alone {
     const COMPANY: usize = 16;
     const OUTCOMES: &'static [(&'static str, &'static [&'static str])] = super::OUTCOMES;
     const C: &'static str = "static void set_up(void) {}\n";
+    const RUST: &'static [(&'static str, &'static [&'static str])] = &[];
     const CANARIES: &'static [Canary<Self>] = super::canaries::CANARIES;
     type Shape = Nothing;
     type Op = Never;

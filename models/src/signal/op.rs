@@ -83,6 +83,15 @@ impl Sig {
         matches!(self, Self::Rt0 | Self::Rt1)
     }
 
+    /// As an expression of cases.
+    fn rust(self) -> String {
+        match self {
+            Self::Rt0 => "Sig::rt(0)".to_owned(),
+            Self::Rt1 => "Sig::rt(1)".to_owned(),
+            _ => show::signal(self.number()),
+        }
+    }
+
     /// Its name in C.
     fn c(self) -> String {
         show::signal(self.number())
@@ -156,9 +165,14 @@ impl Set {
 
     /// As an expression of cases.
     fn rust(self) -> String {
-        let names: Vec<String> =
-            self.signals().map(|signal| format!("Sig({})", signal.number())).collect();
-        format!("Signals::from_iter([{}])", names.join(", "))
+        match self {
+            Self::NONE => return "Signals::NONE".to_owned(),
+            Self::ALL => return "Signals::ALL".to_owned(),
+            _ => {}
+        }
+        let names: String =
+            self.signals().map(|signal| format!(".and({})", signal.rust())).collect();
+        format!("Signals::NONE{names}")
     }
 
     /// What is in it.
@@ -520,20 +534,61 @@ impl crate::Op for Op {
 
     fn rust(&self) -> String {
         match self {
-            Self::Kill { to, signal } => format!("kill(actors[{to}], Sig({}))", signal.number()),
-            Self::Check { to, number } => format!("kill(actors[{to}], Sig({number}))"),
+            Self::Kill { to, signal } => format!("send(actor_{to}.pid(), {})", signal.rust()),
+            Self::Check { to, number } => format!("send(actor_{to}.pid(), Sig({number}))"),
             Self::Queue { to, signal, value } => {
-                format!("queue(actors[{to}], Sig({}), {value})", signal.number())
+                format!("signals::queue(actor_{to}.pid(), {}, {value})", signal.rust())
             }
             Self::Thread { to, signal } => {
-                format!("tgkill(actors[{to}], Sig({}))", signal.number())
+                format!("send_thread(actor_{to}.pid(), actor_{to}.pid(), {})", signal.rust())
             }
-            Self::Act { signal, action } => format!("act(Sig({}), {action:?})", signal.number()),
-            Self::Mask { how, set } => format!("mask(How::{how:?}, {})", set.rust()),
+            Self::Act { signal, action } => {
+                let action = match action {
+                    Action::Default => "default()",
+                    Action::Ignore => "ignore()",
+                    Action::Handle { restart: false } => "record().mask(Signals::ALL)",
+                    Action::Handle { restart: true } => {
+                        "record().mask(Signals::ALL).flags(libc::SA_RESTART)"
+                    }
+                };
+                format!("Action::{action}.on({})", signal.rust())
+            }
+            Self::Mask { how: How::Unknown, .. } => "change_mask_in_no_known_way()".to_owned(),
+            Self::Mask { how, set } => {
+                let call = match how {
+                    How::Block => "block",
+                    How::Unblock => "unblock",
+                    _ => "set_mask",
+                };
+                format!("{call}({})", set.rust())
+            }
             Self::Pending => "pending()".to_owned(),
-            Self::Wait { set, .. } => format!("wait({}, {:?})", set.rust(), self.patience()),
+            Self::Wait { set, .. } => {
+                let limit = match self.patience() {
+                    Some(Duration::ZERO) => "Some(Duration::ZERO)".to_owned(),
+                    Some(time) => format!("Some(Duration::from_millis({}))", time.as_millis()),
+                    None => "None".to_owned(),
+                };
+                format!("accept({}, {limit})", set.rust())
+            }
             Self::Suspend { mask } => format!("suspend({})", mask.rust()),
             Self::Pause => "pause()".to_owned(),
+        }
+    }
+
+    fn rust_gives(&self, answer: &Answer) -> Option<(String, String)> {
+        let told = answer.result.ok()?;
+        match self {
+            Self::Pending => Some((self.rust(), Set(told as u16).rust())),
+            Self::Wait { .. } => {
+                let signal = Sig::of(told as i32)?;
+                let value = match signal {
+                    Sig::Rt0 | Sig::Rt1 => signal.rust(),
+                    _ => format!("Sig::from({})", signal.rust()),
+                };
+                Some((format!("{}.map(|told| told.signal)", self.rust()), value))
+            }
+            _ => None,
         }
     }
 }
