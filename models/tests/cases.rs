@@ -2,6 +2,8 @@
 //! `data/cases` are as `ipcspec replay --rust` prints them, which the tests in
 //! `replay.rs` see to.
 #![allow(missing_docs)]
+// Whether an end is owned or only borrowed, the printer does not ask.
+#![allow(clippy::needless_borrows_for_generic_args)]
 
 use ipcspec_cases::{prelude, sys};
 use ipcspec_harness::{Case, Outcome, Pool, Settings, serve_if_asked};

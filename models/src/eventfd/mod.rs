@@ -120,6 +120,16 @@ impl crate::Shape for Shape {
     }
 }
 
+/// A value of the counter, as cases name it.
+fn in_rust(value: u64) -> String {
+    match MAXIMUM.checked_sub(value) {
+        None => "u64::MAX".to_owned(),
+        Some(0) => "MOST".to_owned(),
+        Some(less @ ..256) => format!("MOST - {less}"),
+        Some(_) => value.to_string(),
+    }
+}
+
 fn flags_in_c(shape: Shape) -> String {
     let semaphore = if shape.semaphore { "EFD_SEMAPHORE" } else { "0" };
     let nonblocking = if shape.nonblocking { "EFD_NONBLOCK" } else { "0" };
@@ -193,7 +203,7 @@ impl crate::Op for Op {
     fn rust(&self) -> String {
         match self {
             Self::Read => "take(&event)".to_owned(),
-            Self::Write(value) => format!("add(&event, {})", value.number()),
+            Self::Write(value) => format!("add(&event, {})", in_rust(value.number())),
             Self::ReadSeven => "read(&event, &mut [0; 7])".to_owned(),
             Self::Poll => "poll::now(&event, poll::IN | poll::OUT)".to_owned(),
         }
@@ -204,7 +214,7 @@ impl crate::Op for Op {
         match self {
             Self::Write(_) => None,
             Self::Poll => Some((self.rust(), poll_in_rust(told))),
-            _ => Some((self.rust(), (told as u64).to_string())),
+            _ => Some((self.rust(), in_rust(told as u64))),
         }
     }
 }
@@ -233,7 +243,7 @@ static long ready(void) {
 ";
     const RUST: &'static [(&'static str, &'static [&'static str])] = &[
         ("crate::sys", &["poll"]),
-        ("crate::sys::eventfd", &["add", "event", "take"]),
+        ("crate::sys::eventfd", &["MOST", "add", "event", "take"]),
         ("nix::sys::eventfd", &["EfdFlags"]),
     ];
     const CANARIES: &'static [Canary<Self>] = canaries::CANARIES;

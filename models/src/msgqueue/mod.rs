@@ -577,7 +577,12 @@ fn in_c(kind: c_long) -> String {
 }
 
 fn in_rust(kind: c_long) -> String {
-    if kind == c_long::MIN { "c_long::MIN".to_owned() } else { kind.to_string() }
+    match kind {
+        c_long::MIN => "c_long::MIN".to_owned(),
+        c_long::MAX => "c_long::MAX".to_owned(),
+        kind if kind == -c_long::MAX => "-c_long::MAX".to_owned(),
+        kind => kind.to_string(),
+    }
 }
 
 /// Receives, and tells the type and how many bytes behind the room for the

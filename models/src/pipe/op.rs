@@ -469,8 +469,10 @@ impl crate::Shape for Shape {
                 return [format!("{fifo}let (r, w) = (closed_fd(), closed_fd());"), String::new()];
             }
         };
-        if self.pages != 0 {
-            made += &format!("\nset_capacity(&w, {} * page_size())?;", self.pages);
+        match self.pages {
+            0 => {}
+            1 => made += "\nset_capacity(&w, page_size())?;",
+            pages => made += &format!("\nset_capacity(&w, {pages} * page_size())?;"),
         }
         if self.nonblocking {
             made += "\nset_nonblocking(&r, true)?;\nset_nonblocking(&w, true)?;";

@@ -1,7 +1,7 @@
 use crate::prelude::*;
 use crate::sys::msg::Queue;
 use crate::sys::signals::{Action, Sig, Signals, accept, send};
-use libc::{IPC_NOWAIT, MSG_COPY, MSG_NOERROR};
+use libc::{IPC_NOWAIT, MSG_COPY, MSG_NOERROR, c_long};
 
 /// Messages are received in order.
 #[case(MSGOP_2, "DESCRIPTION")]
@@ -58,7 +58,7 @@ fn messages_are_received_in_order() -> Verdict {
         check!(queue.receive(100, 0, MSG_NOERROR).map(|got| (got.kind(), got.body().to_vec())) == Ok((2, vec![b'w'; 1])));
         done[14].open();
         turns[15].wait()?;
-        check!(queue.receive(12, -9223372036854775807, 0) == Err(EINTR));
+        check!(queue.receive(12, -c_long::MAX, 0) == Err(EINTR));
         done[15].open();
         turns[17].wait()?;
         check!(queue.set_qbytes(16).is_ok());

@@ -13,7 +13,7 @@ fn what_was_written_is_read_in_order() -> Verdict {
     };
     // On Example 1.0 x86_64, step 18 gave asleep where 0 is wanted.
     let (r, w) = pipe()?;
-    set_capacity(&w, 1 * page_size())?;
+    set_capacity(&w, page_size())?;
     set_nonblocking(&r, true)?;
     set_nonblocking(&w, true)?;
     Action::record().mask(Signals::ALL).on(SIGUSR1)?;
