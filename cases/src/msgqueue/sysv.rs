@@ -32,6 +32,7 @@ pub const CASES: &[Case] = &[
     too_small_a_buffer_leaves_the_message,
     too_long_a_message_ends_the_sleep_and_stays,
     truncation_removes_the_whole_message,
+    sleeping_receiver_gets_what_fits,
     full_queue_holds_the_sender_until_a_receive,
     nowait_keeps_a_call_from_sleeping,
     sender_sleeps_until_all_of_its_message_fits,
@@ -311,6 +312,20 @@ fn truncation_removes_the_whole_message() -> Verdict {
     check!(queue.receive_into(&mut message, 3, 0, IPC_NOWAIT | MSG_NOERROR) == Ok(3));
     check!(message == Message::new(1, b"lon"));
     check!(message.bytes()[3..] == [POISON; 13]);
+    let stat = queue.stat()?;
+    check!((stat.qnum, stat.cbytes) == (0, 0));
+    Ok(())
+}
+
+/// A receiver that sleeps with MSG_NOERROR gets what fits of a longer message, and the rest is lost.
+#[case(MSGOP_2, "msgrcv()", settles = ["msgop.2 MSG_NOERROR"])]
+fn sleeping_receiver_gets_what_fits() -> Verdict {
+    let queue = Queue::private()?;
+    let part = Message::new(1, b"lon");
+    let receiver = Child::spawn(|| holds!(queue.receive(3, 0, MSG_NOERROR) == Ok(part)))?;
+    receiver.blocked_in(MSGRCV)?;
+    queue.send(1, b"longer", 0)?;
+    receiver.join()?;
     let stat = queue.stat()?;
     check!((stat.qnum, stat.cbytes) == (0, 0));
     Ok(())

@@ -55,6 +55,8 @@ pub const CASES: &[Case] = &[
     wait_for_zero_counts_as_an_operation,
     sleepers_are_counted_until_they_leave,
     sleeper_counts_at_the_semaphore_that_lacks,
+    waiter_for_zero_counts_at_the_semaphore_that_is_not,
+    every_value_of_a_large_set_is_set_and_told,
     semop_and_semctl_set_their_own_times,
     limits_are_those_of_proc,
     sem_info_counts_sets_and_semaphores,
@@ -261,6 +263,7 @@ fn failed_list_changes_nothing() -> Verdict {
     check!(sem.op(&[take, Op::new(1, -1).nowait()]) == Err(EAGAIN));
     check!(sem.op(&[Op::new(1, 1), take, take]) == Err(EAGAIN));
     check!(sem.op(&[take, Op::new(2, 1)]) == Err(ERANGE));
+    check!(sem.op(&[take, Op::new(2, -1), Op::new(2, 1), Op::new(2, 1)]) == Err(ERANGE));
     check!(sem.op(&[take, Op::new(3, 1)]) == Err(EFBIG));
     check!(sem.all() == Ok(vec![3, 0, most]));
     Ok(())
@@ -443,18 +446,20 @@ fn setall_wakes_who_can_go_on() -> Verdict {
     Ok(())
 }
 
-/// Removal ends every sleep in the set with EIDRM, and who comes later gets EINVAL.
+/// Removal ends every sleep in the set with EIDRM, of lists too, and who comes later gets EINVAL.
 #[case(SEMCTL_2, "DESCRIPTION", also = [(SEMOP_2, "ERRORS")], settles = ["semctl.2 IPC_RMID", "semop.2 EIDRM"])]
 fn removal_wakes_every_sleeper_with_eidrm() -> Verdict {
-    let sem = Sem::private(&[1])?;
-    let sleeper =
-        |change| Child::spawn(move || holds!(sem.op(&[Op::new(0, change)]) == Err(EIDRM)));
-    let (needy, patient) = (sleeper(-2)?, sleeper(0)?);
-    needy.blocked_in(SEMOP)?;
-    patient.blocked_in(SEMOP)?;
+    let sem = Sem::private(&[1, 1])?;
+    let lists: [&[Op]; 4] = [
+        &[Op::new(0, -2)],
+        &[Op::new(0, 0)],
+        &[Op::new(0, -1), Op::new(1, -2)],
+        &[Op::new(0, 0), Op::new(1, 0)],
+    ];
+    let sleepers = Children::spawn(4, |which| holds!(sem.op(lists[which]) == Err(EIDRM)))?;
+    sleepers.blocked_in(SEMOP)?;
     check!(sem.remove() == Ok(()));
-    needy.join()?;
-    patient.join()?;
+    sleepers.join()?;
     check!(sem.v() == Err(EINVAL));
     check!(sem.get(0) == Err(EINVAL));
     Ok(())
@@ -645,6 +650,26 @@ fn sleeper_counts_at_the_semaphore_that_lacks() -> Verdict {
     check!((sem.wanting_more(0), sem.wanting_more(1)) == (Ok(0), Ok(1)));
     sem.op(&[Op::new(1, 1)])?;
     waiter.join()
+}
+
+/// Who sleeps for a list that waits for zero counts at the semaphore that is not zero, not at the one that is.
+#[case(SEMOP_2, "DESCRIPTION", settles = ["semctl.2/DESCRIPTION GETZCNT 1"])]
+fn waiter_for_zero_counts_at_the_semaphore_that_is_not() -> Verdict {
+    let sem = Sem::private(&[0, 1])?;
+    let waiter = sleeper(sem, &[Op::new(0, 0), Op::new(1, 0)])?;
+    check!((sem.wanting_zero(0), sem.wanting_zero(1)) == (Ok(0), Ok(1)));
+    sem.op(&[Op::new(1, -1)])?;
+    waiter.join()
+}
+
+/// SETALL sets and GETALL tells every value, of a set of a thousand semaphores too.
+#[case(SEMCTL_2, "DESCRIPTION", settles = ["semctl.2 SETALL", "semctl.2 GETALL"])]
+fn every_value_of_a_large_set_is_set_and_told() -> Verdict {
+    let values: Vec<u16> = (1..=numbers("kernel/sem")?[0].min(1000) as u16).collect();
+    let sem = Sem::private(&vec![0; values.len()])?;
+    check!(sem.set_all(&values) == Ok(()));
+    check!(sem.all() == Ok(values));
+    Ok(())
 }
 
 /// A semop that is done sets sem_otime alone, one that fails sets nothing; SETVAL, SETALL and IPC_SET set sem_ctime alone.

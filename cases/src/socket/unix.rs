@@ -6,8 +6,8 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
 use libc::{
     AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK,
-    MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_PASSCRED, SO_SNDBUF, SOCK_CLOEXEC,
-    SOCK_DGRAM, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+    MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_PASSCRED, SO_PEEK_OFF, SO_SNDBUF,
+    SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
 use nix::poll::PollFlags;
 use nix::sys::resource::{Resource, rlim_t, setrlimit};
@@ -35,6 +35,7 @@ pub const CASES: &[Case] = &[
     broken_stream_raises_sigpipe,
     sender_asleep_is_woken_by_the_peers_death,
     unread_data_at_the_end_resets_the_peer,
+    peeks_go_on_from_the_peek_offset,
     shutdown_wakes_a_sleeping_reader,
     shutdown_by_the_peer_wakes_a_sleeping_reader,
     shutdown_of_both_ways_ends_both,
@@ -357,6 +358,25 @@ fn unread_data_at_the_end_resets_the_peer() -> Verdict {
         peer.join()?;
         check!(ours.recv(64) == Err(ECONNRESET));
     }
+    Ok(())
+}
+
+/// With SO_PEEK_OFF each peek goes on where the one before ended, a receive moves nothing under it, and -1 is the front again.
+#[case(SOCKET_7, "Socket options", settles = ["socket.7 SO_PEEK_OFF", "unix.7 SO_PEEK_OFF"], also = [(UNIX_7, "Socket options")])]
+fn peeks_go_on_from_the_peek_offset() -> Verdict {
+    let (ours, theirs) = Socket::pair(SOCK_STREAM)?;
+    check!(ours.option(SOL_SOCKET, SO_PEEK_OFF) == Ok(-1));
+    theirs.send(b"11223")?;
+    theirs.send(b"3445566")?;
+    ours.set_option(SOL_SOCKET, SO_PEEK_OFF, 4)?;
+    check!(ours.recv_with(2, MSG_PEEK | MSG_WAITALL) == Ok("33".into()));
+    check!(ours.recv_with(2, MSG_PEEK) == Ok("44".into()));
+    check!(ours.recv(2) == Ok("11".into()));
+    check!(ours.option(SOL_SOCKET, SO_PEEK_OFF) == Ok(6));
+    check!(ours.recv_with(2, MSG_PEEK) == Ok("55".into()));
+    ours.set_option(SOL_SOCKET, SO_PEEK_OFF, -1)?;
+    check!(ours.recv_with(2, MSG_PEEK) == Ok("22".into()));
+    check!(ours.recv_with(2, MSG_PEEK) == Ok("22".into()));
     Ok(())
 }
 

@@ -17,6 +17,7 @@ pub const FAULTS: &[Fault] = &[
     woken_receiver_leaves_its_message,
     message_of_a_type_stays,
     sleeping_receiver_takes_any_type,
+    sleeping_receiver_never_cuts,
     sleeping_receiver_of_low_types_takes_any,
     sleeping_receiver_forgets_except,
     sleeping_receiver_cuts_what_is_too_long,
@@ -201,6 +202,13 @@ fn sleeping_receiver_forgets_except(call: &mut Call) -> Result<Effect> {
 fn sleeping_receiver_cuts_what_is_too_long(call: &mut Call) -> Result<Effect> {
     let (kind, flags) = wanted(call)?;
     sleeping_for(call, kind, flags | MSG_NOERROR)
+}
+
+/// A message that comes to a sleeping receiver and is too long for it is refused, with MSG_NOERROR too.
+#[fault(MSGOP_2, "msgrcv()", on = [MSGRCV])]
+fn sleeping_receiver_never_cuts(call: &mut Call) -> Result<Effect> {
+    let (kind, flags) = wanted(call)?;
+    sleeping_for(call, kind, flags & !MSG_NOERROR)
 }
 
 /// Tries the types from `kind` down to 1.

@@ -4,8 +4,8 @@
 use std::io::IoSlice;
 
 use libc::{
-    GETPID, IPC_CREAT, IPC_INFO, IPC_PRIVATE, IPC_RMID, IPC_SET, IPC_STAT, SEM_INFO, SEM_STAT,
-    SEM_STAT_ANY, SETALL, SETVAL,
+    GETALL, GETPID, GETZCNT, IPC_CREAT, IPC_INFO, IPC_PRIVATE, IPC_RMID, IPC_SET, IPC_STAT,
+    SEM_INFO, SEM_STAT, SEM_STAT_ANY, SETALL, SETVAL,
 };
 use nix::sys::uio::{RemoteIoVec, process_vm_writev};
 
@@ -18,6 +18,8 @@ pub const FAULTS: &[Fault] = &[
     new_set_begins_at_one,
     mode_of_a_new_set_obeys_the_umask,
     getpid_tells_of_the_first_semaphore,
+    getzcnt_knows_the_first_semaphore_only,
+    getall_tells_as_many_as_fit_on_the_stack,
     failed_operation_leaves_its_pid,
     setall_leaves_no_pid,
     failed_operation_sets_the_time,
@@ -75,6 +77,30 @@ fn getpid_tells_of_the_first_semaphore(call: &mut Call) -> Result<Effect> {
         call.set_argument(1, 0);
     }
     call.proceed()
+}
+
+/// GETZCNT counts who waits for zero at the first semaphore, and nobody elsewhere.
+#[fault(SEMCTL_2, "DESCRIPTION", on = [SEMCTL])]
+fn getzcnt_knows_the_first_semaphore_only(call: &mut Call) -> Result<Effect> {
+    let elsewhere = call.command() == GETZCNT && call.argument(1) != 0;
+    call.then(
+        move |call| if elsewhere && call.result() > 0 { call.give(0) } else { call.proceed() },
+    )
+}
+
+/// GETALL tells the first 256 values, which fit on the kernel's stack, and leaves the rest of the array.
+#[fault(SEMCTL_2, "DESCRIPTION", on = [SEMCTL])]
+fn getall_tells_as_many_as_fit_on_the_stack(call: &mut Call) -> Result<Effect> {
+    if call.command() != GETALL {
+        return call.proceed();
+    }
+    let rest = call.argument(3) + 256 * 2;
+    // What is not there is none of a large set.
+    let Ok(before) = call.memory(rest, 2) else { return call.proceed() };
+    call.then(move |call| {
+        call.set_memory(rest, &before)?;
+        call.proceed()
+    })
 }
 
 /// An operation that could not be done leaves the pid of who tried.

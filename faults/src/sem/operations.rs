@@ -14,6 +14,7 @@ pub const FAULTS: &[Fault] = &[
     p_takes_what_there_is_and_sleeps_for_the_rest,
     list_goes_one_operation_at_a_time,
     overflow_leaves_the_operations_before_it_done,
+    removal_is_told_to_who_sleeps_for_one_only,
     getall_reads_one_after_the_other,
     list_goes_from_its_end,
     nowait_counts_for_the_whole_list,
@@ -103,6 +104,17 @@ fn overflow_leaves_the_operations_before_it_done(call: &mut Call) -> Result<Effe
         let ops: Vec<_> = ops.into_iter().map(Op::nowait).collect();
         call.semop(&ops, |call| call.fail(ERANGE))
     })
+}
+
+/// Who sleeps for a list when the set is removed is told EINVAL, as who comes later is.
+#[fault(SEMOP_2, "ERRORS", on = [SEMOP])]
+fn removal_is_told_to_who_sleeps_for_one_only(call: &mut Call) -> Result<Effect> {
+    let several = call.ops()?.len() > 1;
+    call.then(
+        move |call| {
+            if several && call.failed_with(EIDRM) { call.fail(EINVAL) } else { call.proceed() }
+        },
+    )
 }
 
 /// Reads the values of a set into an array, from this one on.

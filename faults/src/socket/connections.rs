@@ -3,8 +3,8 @@
 
 use ipcspec_cases::sys::descriptors::set_nonblocking;
 use libc::{
-    AF_UNSPEC, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ACCEPTCONN, SO_ERROR, SO_REUSEADDR, SO_SNDBUF,
-    SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET,
+    AF_UNSPEC, MSG_PEEK, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ACCEPTCONN, SO_ERROR, SO_PEEK_OFF,
+    SO_REUSEADDR, SO_SNDBUF, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET,
 };
 
 use super::only;
@@ -28,6 +28,7 @@ pub const FAULTS: &[Fault] = &[
     error_of_a_socket_is_never_cleared,
     bound_socket_tells_that_it_accepts,
     reuse_of_addresses_is_ignored,
+    receive_forgets_the_peek_offset,
     send_buffer_is_told_as_asked_for,
     options_are_accepted_and_ignored,
     refused_connection_is_told_as_made,
@@ -195,6 +196,28 @@ fn reuse_of_addresses_is_ignored(call: &mut Call) -> Result<Effect> {
     let [_, level, name, ..] = call.arguments();
     only([level as i32, name as i32] == [SOL_SOCKET, SO_REUSEADDR])?;
     call.give(0)
+}
+
+/// A receive leaves the peek offset at its number, so that a peek skips as much as was received.
+#[fault(SOCKET_7, "Socket options", on = [RECV])]
+fn receive_forgets_the_peek_offset(call: &mut Call) -> Result<Effect> {
+    let receive = call.arguments();
+    let [socket, _, _, flags, ..] = receive;
+    only(call.number() == libc::SYS_recvfrom && flags as i32 & MSG_PEEK == 0)?;
+    let offset = call.scratch(&(-1_i32).to_ne_bytes())?;
+    let length = call.scratch(&4_i32.to_ne_bytes())?;
+    let option = move |length| [socket, SOL_SOCKET as u64, SO_PEEK_OFF as u64, offset, length, 0];
+    call.instead(libc::SYS_getsockopt, option(length), move |call| {
+        let before: i32 = call.number_at(offset)?;
+        call.instead(libc::SYS_recvfrom, receive, move |call| {
+            let received = call.result();
+            if before < 0 || received <= 0 {
+                return call.proceed();
+            }
+            call.set_number_at(offset, before)?;
+            call.instead(libc::SYS_setsockopt, option(4), move |call| call.give(received))
+        })
+    })
 }
 
 /// `SO_SNDBUF` tells the size that was asked for, not the doubled one.
