@@ -24,6 +24,15 @@ pub const UDPLITE: Need = Need::Facility(Facility {
     probe: || Socket::new(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_UDPLITE).map(drop),
 });
 
+/// A place in the queue from which local sockets peek.
+pub const PEEK_OFFSET: Need = Need::Facility(Facility {
+    name: "SO_PEEK_OFF",
+    probe: || {
+        let (ours, _) = Socket::pair(libc::SOCK_STREAM)?;
+        ours.set_option(libc::SOL_SOCKET, libc::SO_PEEK_OFF, -1)
+    },
+});
+
 /// A socket. Dropping it closes this descriptor of it.
 #[derive(Debug)]
 pub struct Socket(OwnedFd);
