@@ -346,7 +346,6 @@ impl<M: Model> Search<'_, M> {
         }
         let (mut next, call) = self.in_call(state, actor)?;
         let made = &self.history.calls[actor][call];
-
         let part = next.world.part(actor, made.act, made.answer())?;
         if matches!(part, Part::Shut(_)) {
             next.within = Some(actor);
