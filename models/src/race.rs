@@ -309,25 +309,24 @@ impl<M: Model> Search<'_, M> {
     /// may and is in none; with the number of the call.
     fn in_call(&self, state: &State<M>, actor: Actor) -> Option<(State<M>, usize)> {
         let entered = usize::from(state.entered[actor]);
-        let mut next = state.clone();
-        next.within = state.within.filter(|within| *within != actor);
-        match state.world.life(actor) {
-            Life::Idle if entered < self.history.calls[actor].len() => {
-                next.entered[actor] += 1;
-                self.history.may_enter(state, actor, entered).then_some((next, entered))
-            }
-            Life::Busy { .. } | Life::Back { .. } => Some((next, entered - 1)),
-            _ => None,
+        let (call, begins) = match state.world.life(actor) {
+            Life::Idle if entered < self.history.calls[actor].len() => (entered, true),
+            Life::Busy { .. } => (entered - 1, false),
+            _ => return None,
+        };
+        if begins && !self.history.may_enter(state, actor, call) {
+            return None;
         }
+        let mut next = state.clone();
+        next.entered[actor] += u8::from(begins);
+        next.within = state.within.filter(|within| *within != actor);
+        Some((next, call))
     }
 
     /// What comes of it when this actor enters its next call and sleeps, or
     /// goes on with one and sleeps again, where that is left to the kernel:
     /// what it answered in the end does not tell whether it slept before.
     fn fall_asleep(&self, state: &State<M>, actor: Actor) -> Option<(State<M>, Moment)> {
-        if matches!(state.world.life(actor), Life::Back { .. }) {
-            return None;
-        }
         let (mut next, call) = self.in_call(state, actor)?;
         let made = &self.history.calls[actor][call];
         made.back.as_ref()?;
@@ -341,9 +340,6 @@ impl<M: Model> Search<'_, M> {
     /// What comes of it when this actor does a part of its call that others
     /// can see.
     fn do_a_part(&self, state: &State<M>, actor: Actor) -> Option<(State<M>, Moment)> {
-        if matches!(state.world.life(actor), Life::Back { .. }) {
-            return None;
-        }
         let (mut next, call) = self.in_call(state, actor)?;
         let made = &self.history.calls[actor][call];
         let part = next.world.part(actor, made.act, made.answer())?;
@@ -355,20 +351,21 @@ impl<M: Model> Search<'_, M> {
 
     /// What comes of it when this actor goes on, if it can.
     fn go_on(&self, state: &State<M>, actor: Actor) -> Result<Option<(State<M>, Moment)>, Refusal> {
+        if let Life::Back { .. } = state.world.life(actor) {
+            let mut next = state.clone();
+            next.world.deliver_to(self.judge, actor, Seen::default());
+            return self.follow(next, actor, usize::from(state.entered[actor]) - 1).map(Some);
+        }
         let Some((mut next, call)) = self.in_call(state, actor) else { return Ok(None) };
         let made = &self.history.calls[actor][call];
-        if let Life::Back { .. } = state.world.life(actor) {
-            next.world.deliver_to(self.judge, actor, Seen::default());
-        } else {
-            let moved = next.world.attempt(self.judge, actor, made.act, made.answer());
-            if !moved && next.entered == state.entered {
-                // That it sleeps is refused when nobody else can move.
-                let asleep = || "asleep".to_owned();
-                return match made.answer() {
-                    Some(got) => Err(refuse(&next.world, actor, call, asleep(), got.to_string())),
-                    None => Ok(None),
-                };
-            }
+        let moved = next.world.attempt(self.judge, actor, made.act, made.answer());
+        if !moved && next.entered == state.entered {
+            // That it sleeps is refused when nobody else can move.
+            let asleep = || "asleep".to_owned();
+            return match made.answer() {
+                Some(got) => Err(refuse(&next.world, actor, call, asleep(), got.to_string())),
+                None => Ok(None),
+            };
         }
         self.follow(next, actor, call).map(Some)
     }

@@ -37,9 +37,7 @@ pub fn say(w: impl AsFd, words: &str) -> Verdict {
 /// lives as long as the case's process, so that a check compares it with a
 /// literal.
 pub fn text(r: impl AsFd, bytes: usize) -> Result<&'static str> {
-    let mut buffer = vec![0; bytes];
-    let count = read(r, &mut buffer)?;
-    Ok(String::from_utf8_lossy(&buffer[..count]).into_owned().leak())
+    Ok(String::from_utf8_lossy(&read_once(r, bytes)?).into_owned().leak())
 }
 
 /// One read of up to so many bytes.

@@ -117,8 +117,8 @@ rules! {
     /// There is POLLIN where something is unread, POLLHUP where every writer is gone, POLLERR
     /// where every reader is gone, and POLLOUT where something can be written.
     POLLS = POLL_2, "DESCRIPTION";
-    /// What one read takes nobody else reads in between; who polls meanwhile may find some of it
-    /// gone and some not, for poll tells what is so at one moment.
+    /// Poll tells what is so when it is called, and that may be in the middle of a read, of which
+    /// some is taken and some not; who reads or writes does not come in between.
     SEEN_IN_PART = POLL_2, "DESCRIPTION";
     /// A descriptor that is not open is told as POLLNVAL.
     POLLS_NOTHING = POLL_2, "DESCRIPTION";

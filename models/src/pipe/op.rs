@@ -296,8 +296,7 @@ impl crate::Op for Op {
             Self::Read { end, bytes } => format!("read_once(&{}, {bytes})", name(end)),
             Self::Close(end) => format!("close({}.as_raw_fd())", name(end)),
             Self::Open { access, nonblocking } => {
-                let flag = if nonblocking { " | OFlag::O_NONBLOCK" } else { "" };
-                format!("fifo.open(OFlag::{}{flag}).map(drop)", access.flag().1)
+                format!("{}.map(drop)", opens_in_rust(access, nonblocking))
             }
             Self::Nonblocking { end, on } => format!("set_nonblocking(&{}, {on})", name(end)),
             Self::Unread(end) => format!("unread(&{})", name(end)),
@@ -323,22 +322,20 @@ impl crate::Op for Op {
         }
     }
 
-    fn rust_succeeds(&self, answer: &Answer) -> String {
-        let Self::Open { access, .. } = self else {
-            return format!("check!({}.is_ok());", self.rust());
-        };
+    fn rust_succeeds(&self, answer: &Answer) -> Option<String> {
+        let Self::Open { access, nonblocking } = *self else { return None };
         if answer.result == Ok(Self::HAS_IT) {
-            return "// It has this end open already.".to_owned();
+            return Some("// It has this end open already.".to_owned());
         }
         // From here on the actor uses what it has opened; its own close is the
         // only one.
         let kept = |end: &str, call: &str| format!("let {end} = Box::leak(Box::new({call}?));");
-        let call = self.rust().replace(".map(drop)", "");
-        match access {
+        let call = opens_in_rust(access, nonblocking);
+        Some(match access {
             Access::Reading => kept("r", &call),
             Access::Writing => kept("w", &call),
             Access::Both => format!("{}\n        {}", kept("r", &call), kept("w", "dup(&r)")),
-        }
+        })
     }
 
     fn flaw(&self) -> Option<String> {
@@ -353,6 +350,12 @@ impl crate::Op for Op {
             _ => None,
         }
     }
+}
+
+/// The call that opens the FIFO, in a case.
+fn opens_in_rust(access: Access, nonblocking: bool) -> String {
+    let flag = if nonblocking { " | OFlag::O_NONBLOCK" } else { "" };
+    format!("fifo.open(OFlag::{}{flag})", access.flag().1)
 }
 
 /// Most bytes of one operation: what one answer can hold.
